@@ -1,0 +1,59 @@
+"""The exceptions of Ravine, drawn as a tree.
+
+    RavineError
+    └── InputError            asked wrongly; the command line answers with exit 2 and this one line
+        ├── DataError         a file, a table, an image or a label that cannot be used
+        ├── ModelError        a factory or a module that cannot be used
+        ├── SettingError      an option, a hyper-parameter or a space that cannot be used
+        └── FolderError       a run folder that exists, is missing, is damaged or cannot be written
+
+A message is one line: what was found, what is needed, what to write. Our own mistakes are plain
+assertions and are not in this tree.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["DataError", "FolderError", "InputError", "ModelError", "RavineError", "SettingError", "nearest"]
+
+
+class RavineError(Exception):
+    """The root: whatever Ravine raises on purpose."""
+
+
+class InputError(RavineError, ValueError):
+    """The caller gave something that cannot be used; the message says what to give instead."""
+
+
+class DataError(InputError):
+    """A file, a table, an image or a label that cannot be used."""
+
+
+class ModelError(InputError):
+    """A factory or a module that cannot be used."""
+
+
+class SettingError(InputError):
+    """An option, a hyper-parameter or a space that cannot be used."""
+
+
+class FolderError(InputError):
+    """A run folder that exists already, is missing, is damaged or cannot be written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a mistyped name: the nearest known names, or all of a short list.
+
+    >>> nearest("adm", ["sgd", "adam", "adamw"])
+    'did you mean adam or adamw?'
+    >>> nearest("zzz", ["sgd", "adam"])
+    'known: adam, sgd'
+    """
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    shown = ", ".join(choices[:20])
+    return f"known: {shown}{', ...' if len(choices) > 20 else ''}"

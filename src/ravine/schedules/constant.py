@@ -1,0 +1,19 @@
+"""The schedule that changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Constant"]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate throughout.
+
+    >>> Constant()(0.3)
+    1.0
+    """
+
+    def __call__(self, progress: float) -> float:  # noqa: ARG002 - every schedule takes progress
+        return 1.0

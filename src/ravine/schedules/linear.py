@@ -1,0 +1,26 @@
+"""A straight line down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ravine.schedules.schedule import check_share
+
+__all__ = ["Linear"]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """1 - (1 - floor) * progress. The lecture's slide has a further 1/2, which belongs to cosine alone.
+
+    >>> Linear()(0.25)
+    0.75
+    """
+
+    floor: float = 0.0  # factor reached at the end, in [0, 1)
+
+    def __post_init__(self) -> None:
+        check_share("Linear", "floor", self.floor)
+
+    def __call__(self, progress: float) -> float:
+        return 1 - (1 - self.floor) * progress

@@ -1,0 +1,19 @@
+"""Names shared by every folder: what a hyper-parameter, a task and a set of metrics are."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+__all__ = ["Hyper", "Metrics", "Status", "Task"]
+
+Hyper = float | Tensor
+"""A float, or one value per trial: a float64 tensor that broadcasts over the parameter, [K, 1, ...]."""
+
+Task = Literal["classification", "regression"]
+
+Status = Literal["pass", "warn", "fail"]
+
+Metrics = dict[str, float]
+"""`{"accuracy", "nll"}` (share of 1; nats per example) or `{"rmse", "r2"}` (units of the target; share)."""
