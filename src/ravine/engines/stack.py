@@ -1,0 +1,86 @@
+"""K modules of one structure over shared packed buffers.
+
+Each module's parameters are views of its row of `flat`, [K, P], and their `.grad` views of `grads`; the same
+memory seen as `leaves`, [K, *shape], is what vmap maps over. So both engines see one truth.
+
+Letters in shapes: K trials, P parameters of one trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ravine.engines.packing import Layout
+from ravine.errors import ModelError
+from ravine.regularization import dropouts
+
+__all__ = ["Stack"]
+
+
+class Stack:
+    """The memory of a population. The modules given are taken over, not copied."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        if not modules:
+            raise ModelError("a population needs at least one module, got none.")
+        self.modules = list(modules)
+        self.layout = Layout.of(modules[0])
+        self.flat = torch.stack([self._row(module) for module in modules])
+        self.buffers = {
+            name: torch.stack([dict(module.named_buffers())[name] for module in modules])
+            for name, _ in modules[0].named_buffers()
+        }
+        self.frozen = {
+            name: torch.stack([dict(module.named_parameters())[name].detach() for module in modules])
+            for name, param in modules[0].named_parameters()
+            if not param.requires_grad
+        }
+        self._attach()
+
+    def __len__(self) -> int:
+        return len(self.modules)
+
+    def _row(self, module: nn.Module) -> Tensor:
+        """One module's trainable parameters in packed order, [P]."""
+        params = dict(module.named_parameters())
+        shapes = {name: params[name].shape for name in self.layout.shapes if name in params}
+        if shapes != dict(self.layout.shapes):
+            raise ModelError(
+                "stacked modules differ in the names or shapes of their parameters; give each structure its own population."
+            )
+        return torch.cat([params[name].detach().reshape(-1) for name in self.layout.shapes])
+
+    def _attach(self) -> None:
+        """Point leaves, parameters, gradients and buffers at the packed memory."""
+        self.grads = torch.zeros_like(self.flat)
+        self.slopes = self.layout.views(self.grads)
+        self.leaves = {name: view.detach().requires_grad_() for name, view in self.layout.views(self.flat).items()}
+        for k, module in enumerate(self.modules):
+            params = dict(module.named_parameters())
+            for name, leaf in self.leaves.items():
+                params[name].data = leaf.detach()[k]
+                params[name].grad = self.slopes[name][k]
+            for name, stacked in self.buffers.items():
+                owner, _, last = name.rpartition(".")
+                module.get_submodule(owner)._buffers[last] = stacked[k]
+        self._steps = [name for name, _ in dropouts(self.modules[0])]
+
+    def set_step(self, step: int) -> None:
+        """Tell every dropout layer which step it is: its mask is a function of it."""
+        for name in self._steps:
+            self.buffers[f"{name}.step" if name else "step"].fill_(step)
+
+    def keep(self, index: Tensor) -> None:
+        """Forget all trials but `index`, [k] int64, and give their memory back."""
+        self.modules = [self.modules[k] for k in index.tolist()]
+        self.flat = self.flat[index]
+        self.buffers = {name: stacked[index] for name, stacked in self.buffers.items()}
+        self.frozen = {name: stacked[index] for name, stacked in self.frozen.items()}
+        self._attach()
+
+    def state(self, k: int) -> dict[str, Tensor]:
+        """A copy of trial k's state_dict: plain tensors that share nothing with training."""
+        return {name: value.detach().clone() for name, value in self.modules[k].state_dict().items()}

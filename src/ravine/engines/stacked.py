@@ -1,0 +1,47 @@
+"""The stacked engine: one vmapped forward and backward for all trials.
+
+Letters in shapes: K trials, B batch, N examples.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from ravine.engines.loss import Loss
+from ravine.engines.stack import Stack
+
+__all__ = ["stacked_losses", "stacked_outputs"]
+
+
+def stacked_losses(stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool) -> Tensor:
+    """Losses of one batch, [K]; gradients land in `stack.grads`, which came zeroed. One trial's NaN stays its own."""
+    base = stack.modules[0]
+    _set_mode(stack, training=True)
+
+    def of_one(values: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return loss(functional_call(base, values, (x,)), y)
+
+    data = 0 if own else None
+    values = {**stack.leaves, **stack.frozen, **stack.buffers}
+    losses: Tensor = vmap(of_one, in_dims=(0, data, data), randomness="error")(values, x, y)
+    slopes = torch.autograd.grad(losses.sum(), list(stack.leaves.values()), allow_unused=True)
+    for view, slope in zip(stack.slopes.values(), slopes, strict=True):
+        if slope is not None:
+            view.copy_(slope)
+    return losses.detach()
+
+
+@torch.no_grad()
+def stacked_outputs(stack: Stack, x: Tensor) -> Tensor:
+    """Outputs of every trial in evaluation mode for shared inputs x, [N, ...] -> [K, N, ...]."""
+    base = stack.modules[0]
+    _set_mode(stack, training=False)
+    values = {**stack.leaves, **stack.frozen, **stack.buffers}
+    return vmap(lambda one: functional_call(base, one, (x,)), randomness="error")(values)  # type: ignore[no-any-return]
+
+
+def _set_mode(stack: Stack, *, training: bool) -> None:
+    if stack.modules[0].training != training:
+        stack.modules[0].train(training)

@@ -1,0 +1,59 @@
+"""K rules of one kind become one rule whose hyper-parameters hold a value per trial.
+
+Letters in shapes: K trials.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ravine.errors import SettingError
+from ravine.rules import Rule
+
+__all__ = ["per_trial", "stack_rules", "take_trials"]
+
+
+def per_trial(values: Sequence[float], device: torch.device | None = None) -> float | Tensor:
+    """One hyper-parameter of K trials: the plain float when there is one trial, else float64 [K, 1]."""
+    if len(values) == 1:
+        return values[0]
+    return torch.tensor(values, dtype=torch.float64, device=device).unsqueeze(1)
+
+
+def stack_rules(rules: Sequence[Rule], device: torch.device | None = None) -> Rule:
+    """One rule for K trials. Numbers may differ between them, structure (a bool, a kind) may not.
+
+    A number stays a plain float while all trials agree on it.
+    Raises SettingError when the rules are of different kinds or structures.
+    """
+    kinds = {type(rule) for rule in rules}
+    if len(kinds) != 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "none"
+        raise SettingError(f"a population holds one kind of rule, got {names}: give each kind a population of its own.")
+    return kinds.pop()(**{f.name: _stack_field(f.name, rules, device) for f in dataclasses.fields(rules[0])})  # type: ignore[arg-type]
+
+
+def _stack_field(name: str, rules: Sequence[Rule], device: torch.device | None) -> Any:
+    values = [getattr(rule, name) for rule in rules]
+    if all(value == values[0] for value in values):
+        return values[0]
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        raise SettingError(
+            f"{name} is structure and differs between stacked trials ({values}): give each value a population of its own."
+        )
+    return per_trial([float(value) for value in values], device)
+
+
+def take_trials(rule: Rule, index: Tensor) -> Rule:
+    """The same rule for the trials `index`, [k] int64, alone."""
+    changed = {}
+    for field in dataclasses.fields(rule):  # type: ignore[arg-type]
+        value = getattr(rule, field.name)
+        if isinstance(value, Tensor):
+            changed[field.name] = value[index]
+    return dataclasses.replace(rule, **changed) if changed else rule  # type: ignore[type-var]

@@ -1,0 +1,99 @@
+"""Two ways to run a rule over packed parameters: at once, or parameter by parameter for rules that look across.
+
+Letters in shapes: K trials, P parameters of one trial.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from ravine.engines.packing import Layout
+from ravine.engines.stacking import take_trials
+from ravine.rules import Rule
+from ravine.rules.rule import narrow
+from ravine.types import Hyper
+
+__all__ = ["MappedUpdate", "PackedUpdate", "Update", "update_for"]
+
+
+class Update(Protocol):
+    """A rule at work on a packed buffer, with its state."""
+
+    def step(self, flat: Tensor, grads: Tensor, lr: Hyper, step: int) -> Tensor:
+        """Move `flat`, [K, P], in place; returns the change of each parameter, [K, P],
+        in a buffer that the next step overwrites.
+        """
+        ...
+
+    def keep(self, index: Tensor) -> None:
+        """Forget all trials but `index`."""
+        ...
+
+
+def update_for(rule: Rule, layout: Layout, flat: Tensor) -> Update:
+    """The fast way where the rule allows it, the exact way where it does not."""
+    return PackedUpdate(rule, layout, flat) if rule.elementwise else MappedUpdate(rule, layout, flat)
+
+
+def without_decay(rule: Rule) -> Rule:
+    """The rule for biases and norms."""
+    return dataclasses.replace(rule, weight_decay=0.0) if hasattr(rule, "weight_decay") else rule  # type: ignore[type-var]
+
+
+def rows(state: Any, index: Tensor) -> Any:
+    """A state (a NamedTuple of tensors or None) for the trials `index` alone."""
+    return type(state)(*(None if t is None else t[index] for t in state))
+
+
+class PackedUpdate:
+    """An elementwise rule over two slices of the buffer: the parameters that decay, and the others."""
+
+    def __init__(self, rule: Rule, layout: Layout, flat: Tensor) -> None:
+        self.cuts = [slice(0, layout.decayed), slice(layout.decayed, layout.size)]
+        self.rules = [rule, without_decay(rule)]
+        self.states = [rule.init(flat[:, cut]) for cut in self.cuts]
+        self.change = torch.empty_like(flat)
+
+    def step(self, flat: Tensor, grads: Tensor, lr: Hyper, step: int) -> Tensor:
+        for i, (cut, rule) in enumerate(zip(self.cuts, self.rules, strict=True)):
+            part = flat[:, cut]
+            moved, self.states[i] = rule.update(part, grads[:, cut], self.states[i], lr=lr, step=step)
+            torch.sub(moved, part, out=self.change[:, cut])
+            part.copy_(moved)
+        return self.change
+
+    def keep(self, index: Tensor) -> None:
+        self.rules = [take_trials(rule, index) for rule in self.rules]
+        self.states = [rows(state, index) for state in self.states]
+        self.change = self.change[index]
+
+
+class MappedUpdate:
+    """A rule with a norm or a matrix in it: each parameter by itself, trials mapped with vmap."""
+
+    def __init__(self, rule: Rule, layout: Layout, flat: Tensor) -> None:
+        self.layout = layout
+        plain = without_decay(rule)
+        self.rules = {name: rule if name in layout.decaying else plain for name in layout.shapes}
+        self.states = {name: vmap(rule.init)(param) for name, param in layout.views(flat).items()}
+
+    def step(self, flat: Tensor, grads: Tensor, lr: Hyper, step: int) -> Tensor:
+        before, slopes = flat.clone(), self.layout.views(grads)
+        for name, param in self.layout.views(flat).items():
+            by = narrow(self.rules[name].coefficients(lr, step), param)
+            by = type(by)(*(v.flatten() if isinstance(v, Tensor) else v for v in by))  # [K], one number a trial
+            dims = type(by)(*(0 if isinstance(v, Tensor) else None for v in by))
+            moved, self.states[name] = vmap(self.rules[name].apply, in_dims=(0, 0, 0, dims))(
+                param, slopes[name], self.states[name], by
+            )
+            param.copy_(moved)
+        return flat - before
+
+    def keep(self, index: Tensor) -> None:
+        self.rules = {name: take_trials(rule, index) for name, rule in self.rules.items()}
+        self.states = {name: rows(state, index) for name, state in self.states.items()}

@@ -1,0 +1,109 @@
+"""Dropout whose mask is a hash of (seed, step, position) instead of a draw from a global generator.
+
+So a trial meets the same masks alone, in a stack of trials and after its neighbours were dropped. The rate,
+the seed and the step are buffers, because `torch.func.stack_module_state` stacks buffers: each trial of a
+stack then has its own. They are not persistent: a saved model holds only its weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ravine.errors import SettingError
+from ravine.randomness import derive
+
+__all__ = ["Dropout", "dropouts", "keep_mask", "replace_dropout"]
+
+# Odd multipliers and shifts of a 64-bit finalizer (Stafford 2011, variant 13), as signed integers.
+_GOLDEN = -7046029254386353131
+_MIX1 = -4658895280553007687
+_MIX2 = -7723592293110705685
+
+
+def _mix(bits: Tensor) -> Tensor:
+    """Scramble int64 so that counters become uniform bits. Shifts are arithmetic, which mixes as well."""
+    bits = (bits ^ (bits >> 30)) * _MIX1
+    bits = (bits ^ (bits >> 27)) * _MIX2
+    return bits ^ (bits >> 31)
+
+
+def keep_mask(shape: torch.Size, p: Tensor, seed: Tensor, step: Tensor) -> Tensor:
+    """Which entries survive, bool of `shape`; each is dropped with probability p, to within 2^-16.
+
+    p, seed, step: scalars. Every hashed int64 is cut into four 16-bit draws.
+    """
+    count = math.prod(shape)
+    counter = torch.arange(-(-count // 4), device=seed.device, dtype=torch.int64)
+    bits = _mix(counter * _GOLDEN + _mix(seed + step * _MIX2))
+    draws = bits.view(torch.int16)[:count].view(shape)  # uniform on [-2^15, 2^15)
+    threshold = (p.double() * 65536 - 32768).round().to(torch.int16)
+    return draws >= threshold
+
+
+class Dropout(nn.Module):
+    """Inverted dropout: in training each entry is zeroed with probability p, the rest scaled by 1/(1 - p).
+
+    p is the probability of *dropping*, as in PyTorch; the lecture's p is that of keeping, 1 - p.
+    spatial: drop whole channels of [B, C, ...] (Tompson et al. 2015) instead of single entries.
+    Source: Srivastava et al. 2014. Raises SettingError unless p lies in [0, 1).
+    """
+
+    p: Tensor
+    seed: Tensor
+    step: Tensor
+
+    def __init__(self, p: float = 0.5, *, seed: int = 0, spatial: bool = False) -> None:
+        super().__init__()
+        self.spatial = spatial
+        self.register_buffer("p", torch.tensor(_checked(p)), persistent=False)
+        self.register_buffer("seed", torch.tensor(seed), persistent=False)
+        self.register_buffer("step", torch.tensor(0), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        shape = torch.Size([*x.shape[:2], *[1] * (x.ndim - 2)]) if self.spatial else x.shape
+        scale = 1 / (1 - self.p)
+        return x * (keep_mask(shape, self.p, self.seed, self.step) * scale).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p.flatten().tolist()}, spatial={self.spatial}"
+
+
+def _checked(p: float) -> float:
+    if not 0 <= p < 1:
+        raise SettingError(f"dropout is {p!r}; it is the probability of dropping and must lie in [0, 1).")
+    return float(p)
+
+
+def dropouts(module: nn.Module) -> Iterable[tuple[str, Dropout]]:
+    """Every stateless dropout inside a module, with its name."""
+    return ((name, child) for name, child in module.named_modules() if isinstance(child, Dropout))
+
+
+def replace_dropout(module: nn.Module, *, seed: int, p: float | None = None) -> nn.Module:
+    """Swap torch's dropout layers for stateless ones, seed each by its name, set their rate when p is given.
+
+    nn.Dropout drops entries, nn.Dropout1d/2d/3d channels; other kinds are left as they are. Changes
+    `module` in place and returns it (a new object only when module itself is a dropout layer).
+    """
+    if isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
+        return replace_dropout(_stateless(module), seed=seed, p=p)
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
+                setattr(parent, name, _stateless(child))
+    for name, layer in dropouts(module):
+        layer.seed.fill_(derive(seed, "dropout", name))
+        if p is not None:
+            layer.p.fill_(_checked(p))
+    return module
+
+
+def _stateless(layer: nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d) -> Dropout:
+    swapped = Dropout(layer.p if layer.p < 1 else 1 - 2**-16, spatial=not isinstance(layer, nn.Dropout))
+    return swapped.train(layer.training)
