@@ -1,0 +1,231 @@
+"""The functions that the commands call and that Python programs call: tune, check, lr_range, train, evaluate.
+
+Each opens a run (data and model checked, then the folder made), walks its part of the recipe, and writes the
+report. They are public as `ravine.tune` and so on.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from torch import nn
+
+from ravine.data import MemorySplit, read_labelled
+from ravine.errors import SettingError, nearest
+from ravine.recipe.budget import Budget, parse_duration
+from ravine.recipe.folder import Folder
+from ravine.recipe.prepare import prepare
+from ravine.recipe.result import Result
+from ravine.recipe.session import Watcher
+from ravine.recipe.walk import OPTIMIZERS, Walk
+from ravine.reports import write_report
+from ravine.search import Choice, Space, check_names
+from ravine.training import History, Run, Setting, load, read_json
+from ravine.training.evaluation import evaluate as measure_module
+from ravine.training.tensorboard import EventWriter
+from ravine.types import Metrics, Task
+
+__all__ = ["Options", "check", "evaluate", "lr_range", "train", "tune"]
+
+MakeModel = str | Callable[..., nn.Module]
+RECIPE = ("initial-loss", "overfit", "lr-range", "coarse", "refine", "curves", "hand-back")
+
+
+class Options(TypedDict, total=False):
+    """What every run takes. All may be left out."""
+
+    target: str | None  # column of a table
+    task: Task | None  # told apart by the target when not given
+    test: Any  # a file, or a pair of arrays: the test split as it is, never used for choosing
+    categorical: Sequence[str]  # columns to take as categories though they hold numbers
+    settings: Mapping[str, Any] | None  # keywords of the model's factory, such as hidden=(128, 128)
+    batch_size: int | None  # by the size of the data when not given
+    seed: int
+    device: str  # cpu, cuda or auto
+    budget: str | float | None  # wall clock: "60s", "5m", or seconds
+    out: str | Path | None  # the run folder; None writes nothing
+    overwrite: bool  # replace the run folder that stands there
+    watch: Watcher | None  # told how far each step is
+    on_epoch: Callable[[dict[str, float]], None] | None  # told every evaluation of every trial
+    tensorboard: bool  # write event files into the run folder
+    started: float | None  # time.monotonic from which the budget counts
+    command: str | None  # how the run was asked for, for the report
+
+
+def tune(
+    make_model: MakeModel,
+    data: Any,
+    *,
+    space: Space | None = None,
+    trials: int | None = None,
+    keep_going: bool = False,
+    **options: Unpack[Options],
+) -> Result:
+    """Walk the whole recipe: check, learning-rate range, search, read the curves, hand back the best.
+
+    make_model: mlp, cnn, package.module:factory, file.py:factory, or a callable (input_shape, outputs) -> nn.Module.
+    data: a name or path that `ravine.data.load` reads, a pair of arrays (x, y), or its `Data`.
+    space: distributions by name (`{"lr": ravine.search.Log(1e-4, 1)}`), in place of those derived from step 3.
+    trials: how many per phase; planned from the budget when not given.
+    A failed step ends the walk (`Result.best` is None) unless keep_going.
+    Raises InputError for anything that cannot be used, before the folder is made.
+    """
+    check_names(space or {})
+    walk = _open(make_model, data, RECIPE, options)
+    walk.space, walk.trials, walk.keep_going = space, trials, keep_going
+    return _reported(walk.tune(_source(options)))
+
+
+def check(make_model: MakeModel, data: Any, **options: Unpack[Options]) -> Result:
+    """Steps 1 and 2 only: is this model trainable on this data?"""
+    walk = _open(make_model, data, RECIPE[:2], options)
+    walk.keep_going = True
+    walk.check()
+    return _reported(walk.result())
+
+
+def lr_range(
+    make_model: MakeModel | nn.Module,
+    data: Any,
+    *,
+    optimizers: Sequence[str] = OPTIMIZERS,
+    **options: Unpack[Options],
+) -> Result:
+    """Step 3 only: the learning rates at which the loss drops markedly within about 100 steps.
+
+    make_model may be a module too: copies of it are trained, itself is left bit for bit as it was.
+    """
+    factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
+    walk = _open(factory, data, RECIPE[2:3], options)
+    walk.space = {"optimizer": Choice(list(optimizers))}
+    walk.lr_range()
+    return _reported(walk.result())
+
+
+def train(
+    make_model: MakeModel,
+    data: Any,
+    *,
+    epochs: int = 20,
+    setting: Mapping[str, Any] | None = None,
+    **options: Unpack[Options],
+) -> Result:
+    """One configuration to its end; the weights of its best epoch are handed back. setting: fields of `Setting`."""
+    if epochs < 1:
+        raise SettingError(f"epochs is {epochs}; it must be 1 or more.")
+    given = dict(setting or {})
+    for name in given:
+        if name not in Setting.__dataclass_fields__:
+            raise SettingError(f"{name!r} is no setting; {nearest(name, Setting.__dataclass_fields__)}")
+    Setting(**given)
+    walk = _open(
+        make_model, data, ("train", "hand-back"), {**options, "seed": options.get("seed", given.get("seed", 0))}
+    )
+    session = walk.session
+    session.batch_size = given.setdefault("batch_size", session.batch_size)
+    chosen = Setting(**{"seed": session.seed, **given})
+    run = Run(
+        session.data,
+        session.model,
+        [chosen],
+        steps=epochs * session.steps_per_epoch,
+        history=walk.history,
+        every=session.steps_per_epoch,
+        device=session.device,
+    )
+    _train_to_end(run, walk)
+    return _reported(walk.give(run.best, list(run.best), _source(options)))
+
+
+def _train_to_end(run: Run, walk: Walk) -> None:
+    deadline, total = walk.budget.deadline("train"), len(run.rates)
+    walk.session.watch.begin("train")
+    while not run.finished and run.advance(run.steps_per_epoch, deadline=deadline):
+        seen = run.evaluate()[0]
+        walk.session.watch.advance(run.step / total, ", ".join(f"{name} {value:.4g}" for name, value in seen.items()))
+    run.evaluate()
+
+
+def evaluate(
+    folder: str | Path, data: str | None = None, *, make_model: Callable[..., nn.Module] | None = None
+) -> dict[str, Metrics]:
+    """Metrics of a run's best model and of its ensemble: {"best", "ensemble"}.
+
+    data: a labelled file in the layout the model was trained on; not given: what the run recorded of its test split.
+    """
+    folder = Path(folder)
+    both = {
+        "best": load(folder, make_model=make_model),
+        "ensemble": load(folder, ensemble=True, make_model=make_model),
+    }
+    if data is None:
+        record = read_json(folder / "evaluation.json")
+        return {name: record[name] for name in both}
+    preprocessing = both["best"].preprocessing
+    split = MemorySplit(*read_labelled(preprocessing, data))
+    scale = preprocessing.target.std
+    return {name: measure_module(one.module, split, one.task, scale=scale) for name, one in both.items()}
+
+
+def _open(make_model: MakeModel, data: Any, steps: Sequence[str], options: Options) -> Walk:
+    """A walk about to begin: everything that was asked is known to be possible, and the folder is there."""
+    budget = options.get("budget")
+    clock = Budget(
+        parse_duration(str(budget)) if budget is not None else None, started=options.get("started"), steps=steps
+    )
+    session = prepare(
+        make_model,
+        data,
+        target=options.get("target"),
+        task=options.get("task"),
+        test=options.get("test"),
+        categorical=options.get("categorical", ()),
+        settings=options.get("settings"),
+        batch_size=options.get("batch_size"),
+        seed=options.get("seed", 0),
+        device=options.get("device", "auto"),
+        watch=options.get("watch"),
+    )
+    folder = Folder.create(options.get("out"), overwrite=options.get("overwrite", False))
+    folder.config(
+        session,
+        budget_s=clock.seconds,
+        command=options.get("command") or "from Python",
+    )
+    return Walk(session, folder, clock, history=History(_listener(folder, options)))
+
+
+def _listener(folder: Folder, options: Options) -> Callable[[dict[str, float]], None] | None:
+    """Who is told of every evaluation: the caller, TensorBoard, or nobody."""
+    if not options.get("tensorboard"):
+        return options.get("on_epoch")
+    if folder.path is None:
+        raise SettingError("tensorboard=True needs a run folder to write into: give out=.")
+    return EventWriter(folder.path / "tensorboard")
+
+
+def _copies_of(module: nn.Module) -> Callable[..., nn.Module]:
+    def model(_input_shape: tuple[int, ...], _outputs: int) -> nn.Module:
+        return copy.deepcopy(module)
+
+    return model
+
+
+def _source(options: Options) -> dict[str, Any]:
+    """The options that named the data, as words of a command."""
+    test = options.get("test")
+    return {
+        "target": options.get("target"),
+        "task": options.get("task"),
+        "test": test if isinstance(test, str) else None,
+        "categorical": ",".join(options.get("categorical", ())) or None,
+    }
+
+
+def _reported(result: Result) -> Result:
+    if result.out is not None:
+        write_report(result.out)
+    return result

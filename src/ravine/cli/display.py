@@ -1,0 +1,116 @@
+"""What a person sees: progress on standard error while it runs, a table on standard output at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from ravine.recipe.result import Result
+    from ravine.recipe.verdict import Verdict
+
+__all__ = ["Bars", "show_metrics", "show_result", "watching"]
+
+COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
+
+
+class Bars:
+    """A bar with the remaining time for the step that runs, and a line for each that has ended."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def begin(self, step: str) -> None:
+        self._close()
+        self._progress.start()
+        self._task = self._progress.add_task(step, total=1.0, text="")
+        if not self._progress.console.is_terminal:
+            self._progress.console.print(f"{step} ...")
+
+    def advance(self, share: float, text: str = "") -> None:
+        if self._task is not None:
+            self._progress.update(self._task, completed=share, text=text)
+
+    def end(self, verdict: Verdict) -> None:
+        self._close()
+        colour = COLOURS[verdict.status]
+        write = self._progress.console.print
+        write(f"[{colour}]{verdict.status}[/] {verdict.step} ({verdict.seconds:.1f} s): {escape(verdict.summary)}")
+        for sentence in verdict.advice:
+            write(f"     {escape(sentence)}")
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(f"note {escape(text)}")
+
+    def _close(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+
+@contextmanager
+def watching() -> Iterator[Bars]:
+    """Bars on standard error, gone when the work is done."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
+    progress = Progress(*columns, console=console, transient=True)
+    try:
+        yield Bars(progress)
+    finally:
+        progress.stop()
+
+
+def show_result(result: Result, *, as_json: bool) -> None:
+    """The result on standard output: one JSON object, or a table."""
+    if as_json:
+        print(json.dumps(_finite(result.record()), allow_nan=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    if result.best is not None and result.ensemble is not None:
+        rows = {
+            f"best model (trial {result.best.trial})": (result.best.validation, result.best.test),
+            f"ensemble of {result.ensemble.size}": (result.ensemble.validation, result.ensemble.test),
+        }
+        console.print(_table(rows))
+        console.print(f"again:  {escape(result.best.command)}")
+    if result.out is not None:
+        console.print(f"report: {escape(str(result.out / 'report.html'))}")
+    console.print(f"{result.trials} trials in {result.seconds:.0f} s")
+
+
+def show_metrics(metrics: Mapping[str, Mapping[str, float]], *, as_json: bool) -> None:
+    """Metrics by model, for `ravine evaluate`."""
+    if as_json:
+        print(json.dumps(_finite(metrics), allow_nan=False))
+        return
+    table = Table("model", *next(iter(metrics.values())))
+    for name, values in metrics.items():
+        table.add_row(name, *(f"{value:.4f}" for value in values.values()))
+    Console(highlight=False).print(table)
+
+
+def _table(rows: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]) -> Table:
+    names = list(next(iter(rows.values()))[0])
+    table = Table("", *(f"validation {name}" for name in names), *(f"test {name}" for name in names))
+    for label, (validation, test) in rows.items():
+        table.add_row(label, *(f"{part[name]:.4f}" for part in (validation, test) for name in names))
+    return table
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN: such numbers become null."""
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

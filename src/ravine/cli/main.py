@@ -1,0 +1,64 @@
+"""The entry point: which commands there are, and how an ending becomes an exit status.
+
+0 done; 1 ran, and the recipe failed; 2 asked wrongly: one line, no traceback; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+STARTED = time.monotonic()  # a budget counts from here
+
+import typer  # noqa: E402 - the clock starts before the imports
+
+from ravine.cli import check, evaluate, lr_range, report, train, tune  # noqa: E402
+from ravine.errors import InputError  # noqa: E402
+
+__all__ = ["app", "main"]
+
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""Whatever Typer raises for words it cannot read; some versions of it carry their own copy of click."""
+
+app = typer.Typer(
+    name="ravine",
+    help="Train neural networks well without tons of GPUs: the whole tuning recipe in one command.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("tune", help=tune.__doc__)(tune.tune)
+app.command("check", help=check.__doc__)(check.check)
+app.command("lr-range", help=lr_range.__doc__)(lr_range.lr_range)
+app.command("train", help=train.__doc__)(train.train)
+app.command("evaluate", help=evaluate.__doc__)(evaluate.evaluate)
+app.command("report", help=report.__doc__)(report.report)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status. arguments: those of the process when not given."""
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        status = app(words, prog_name="ravine", standalone_mode=False, obj={"started": STARTED, "words": words})
+        return int(status or 0)
+    except UsageError as wrong:
+        return _refuse(wrong.format_message())
+    except InputError as wrong:
+        return _refuse(str(wrong))
+    except (KeyboardInterrupt, typer.Abort):
+        print(f"\nravine: interrupted. To run it again: {_again(words)}", file=sys.stderr)
+        return 130
+
+
+def _refuse(message: str) -> int:
+    print(f"ravine: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _again(words: Sequence[str]) -> str:
+    extra = [] if "--overwrite" in words or "--out" not in words else ["--overwrite"]
+    return shlex.join(["ravine", *words, *extra])

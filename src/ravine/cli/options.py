@@ -1,0 +1,142 @@
+"""The options that commands share, and how their words become values."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ravine.errors import SettingError, nearest
+
+__all__ = ["common", "free_folder", "parse_settings"]
+
+
+def load_config(context: typer.Context, path: Path | None) -> Path | None:
+    """--config FILE: values for options that the command line leaves out."""
+    if path is None or context.resilient_parsing:
+        return path
+    values = _read_config(path)
+    known = {p.name: p for p in context.command.params if p.name and p.name != "config"}
+    given = {key.replace("-", "_"): value for key, value in values.items()}
+    for key in given:
+        if key not in known:
+            raise SettingError(
+                f"{path} sets {key!r}, which is no option of ravine {context.command.name}; {nearest(key, known)}"
+            )
+    if isinstance(given.get("set_"), Mapping):
+        given["set_"] = [f"{k}={_word(v)}" for k, v in given["set_"].items()]
+    context.default_map = {**(context.default_map or {}), **given}
+    return path
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise SettingError(f"there is no file {path}; --config needs a TOML or JSON file.") from None
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"{path} cannot be read as {'JSON' if path.suffix == '.json' else 'TOML'}: {error}"
+        ) from error
+    if not isinstance(found, dict):
+        raise SettingError(
+            f"{path} holds a {type(found).__name__}; it must hold options by name, such as budget = '60s'."
+        )
+    if "set" in found:
+        found["set_"] = found.pop("set")
+    return found
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+Data = Annotated[
+    str,
+    typer.Option("--data", help="digits, a CSV or Parquet file, a folder of images or Parquet files, or hf:NAME."),
+]
+Target = Annotated[str | None, typer.Option("--target", help="The column of a table to predict.")]
+Task = Annotated[str | None, typer.Option("--task", help="classification or regression; told apart by the target.")]
+Test = Annotated[str | None, typer.Option("--test", help="A file to test on, as it is; never used for choosing.")]
+Categorical = Annotated[
+    str | None, typer.Option("--categorical", help="Columns of numbers that are categories: name,name.")
+]
+Model = Annotated[str, typer.Option("--model", help="mlp, cnn, package.module:factory or file.py:factory.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting of the model: hidden=128,128. May be repeated.")
+]
+Budget = Annotated[str | None, typer.Option("--budget", help="Wall clock: 60s, 10m, 1.5h.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto.")]
+Out = Annotated[Path | None, typer.Option("--out", help="The run folder; runs/NAME when not given.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run folder that stands there.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples per step; by the size of the data.")]
+Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files into the run folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="A TOML or JSON file with options by name.", callback=load_config, is_eager=True),
+]
+
+
+def common(
+    context: typer.Context,
+    *,
+    data: str,
+    out: Path | None,
+    set_: Sequence[str] | None,
+    categorical: str | None,
+    task: str | None,
+    **given: Any,
+) -> dict[str, Any]:
+    """Keyword arguments of `ravine.api` from the options that commands share."""
+    if task not in (None, "classification", "regression"):
+        raise SettingError(f"--task is {task!r}; write classification or regression.")
+    return {
+        "out": out or free_folder(data),
+        "settings": parse_settings(set_ or []),
+        "categorical": tuple(name.strip() for name in (categorical or "").split(",") if name.strip()),
+        "task": task,
+        "started": context.obj["started"],
+        "command": shlex.join(["ravine", *context.obj["words"]]),
+        **given,
+    }
+
+
+def free_folder(data: str) -> Path:
+    """runs/NAME for the data's name, or runs/NAME-2 and so on where that is taken."""
+    name = Path(data.rpartition(":")[2]).stem or "run"
+    taken = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
+    return next(path for path in taken if not path.exists())
+
+
+def parse_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Settings of a model from KEY=VALUE words: numbers, true/false, text, or a list with commas.
+
+    >>> parse_settings(["hidden=128,64", "dropout=0.1", "activation=relu"])
+    {'hidden': [128, 64], 'dropout': 0.1, 'activation': 'relu'}
+    """
+    found = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.isidentifier() or not text:
+            raise SettingError(f"--set {word!r} cannot be read; write KEY=VALUE, such as --set hidden=128,128.")
+        found[key] = [_value(part) for part in text.split(",") if part] if "," in text else _value(text)
+    return found
+
+
+def _value(text: str) -> int | float | bool | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

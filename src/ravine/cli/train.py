@@ -1,0 +1,79 @@
+"""Train one configuration to its end."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ravine.cli import options
+from ravine.cli.display import show_result, watching
+
+__all__ = ["train"]
+
+
+def train(
+    context: typer.Context,
+    data: options.Data,
+    target: options.Target = None,
+    task: options.Task = None,
+    test: options.Test = None,
+    categorical: options.Categorical = None,
+    model: options.Model = "mlp",
+    set_: options.Set = None,
+    budget: options.Budget = None,
+    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training data.")] = 20,
+    optimizer: Annotated[str, typer.Option("--optimizer", help="adamw, sgd or adam.")] = "adamw",
+    lr: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
+    weight_decay: Annotated[
+        float, typer.Option("--weight-decay", help="Decay of the weights, as the optimizer means it.")
+    ] = 0.0,
+    momentum: Annotated[float | None, typer.Option("--momentum", help="sgd only; 0.9 when not given.")] = None,
+    dropout: Annotated[float | None, typer.Option("--dropout", help="Probability of dropping.")] = None,
+    schedule: Annotated[str, typer.Option("--schedule", help="constant, cosine, linear or step.")] = "cosine",
+    warmup: Annotated[
+        float, typer.Option("--warmup", help="Share of training spent climbing to the peak rate.")
+    ] = 0.05,
+    order: Annotated[int | None, typer.Option("--order", help="Seed of the data order; --seed when not given.")] = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    out: options.Out = None,
+    overwrite: options.Overwrite = False,
+    batch_size: options.BatchSize = None,
+    tensorboard: options.Tensorboard = False,
+    config: options.Config = None,  # noqa: ARG001 - its callback has done its work
+    as_json: options.Json = False,
+) -> int:
+    """Train one configuration to its end."""
+    setting = {
+        "optimizer": optimizer,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "momentum": momentum,
+        "dropout": dropout,
+        "schedule": schedule,
+        "warmup": warmup,
+        "order": order,
+    }
+    given = options.common(
+        context,
+        data=data,
+        target=target,
+        task=task,
+        test=test,
+        categorical=categorical,
+        set_=set_,
+        budget=budget,
+        seed=seed,
+        device=device,
+        out=out,
+        overwrite=overwrite,
+        batch_size=batch_size,
+        tensorboard=tensorboard,
+    )
+    from ravine import api
+
+    with watching() as watch:
+        result = api.train(model, data, epochs=epochs, setting=setting, watch=watch, **given)
+    show_result(result, as_json=as_json)
+    return 0

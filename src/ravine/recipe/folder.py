@@ -1,0 +1,132 @@
+"""The run folder, written: configuration, verdicts, histories, models, results. Everything a run learned is in it."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ravine.data import Data
+from ravine.errors import FolderError
+from ravine.models import Model
+from ravine.recipe.session import Session
+from ravine.recipe.verdict import STEPS, Verdict
+from ravine.training import History, Kept, save_members, save_model, write_json
+from ravine.training.files import cannot_write
+
+__all__ = ["Folder", "train_command"]
+
+LIBRARIES = ("torch", "numpy", "optuna", "scikit-learn", "pandas", "datasets", "plotly")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One run's place on disk, or nowhere when path is None: then nothing is written."""
+
+    path: Path | None
+
+    @classmethod
+    def create(cls, path: str | Path | None, *, overwrite: bool = False) -> Folder:
+        """A new, empty folder. Raises FolderError when something stands there and overwrite is False."""
+        if path is None:
+            return cls(None)
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not overwrite:
+                raise FolderError(f"{path} exists already: write --overwrite to replace it, or another --out.")
+            if path.is_dir() and not (path / "config.json").exists():
+                raise FolderError(
+                    f"{path} is not a run folder (it has no config.json), so it is not overwritten: choose another --out."
+                )
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        return cls(path)
+
+    def config(self, session: Session, **more: Any) -> None:
+        """config.json: what was asked, on what data, with which versions."""
+        if self.path is None:
+            return
+        versions = {"python": platform.python_version(), **{n: importlib.metadata.version(n) for n in LIBRARIES}}
+        model = session.model
+        record = {
+            "ravine": importlib.metadata.version("ravine"),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "data": _described(session.data),
+            "model": {"name": model.name, "settings": dict(model.settings), "parameters": session.parameters},
+            "seed": session.seed,
+            "batch_size": session.batch_size,
+            "device": str(session.device),
+            "threads": torch.get_num_threads(),
+            "versions": versions,
+            **more,
+        }
+        write_json(self.path / "config.json", record)
+
+    def verdict(self, verdict: Verdict) -> None:
+        if self.path is not None:
+            number = STEPS.index(verdict.step) + 1
+            write_json(self.path / "steps" / f"{number}-{verdict.step}.json", verdict.record())
+
+    def history(self, history: History) -> None:
+        if self.path is not None:
+            history.write(self.path / "history")
+
+    def models(self, kept: Sequence[Kept], model: Model, data: Data) -> None:
+        """Checkpoints of the ensemble's members, best first, and best/."""
+        if self.path is None:
+            return
+        for one in kept:
+            save_model(self.path / "checkpoints" / checkpoint_name(one), one, model, data.task, data.preprocessing)
+        save_model(self.path / "best" / "model", kept[0], model, data.task, data.preprocessing)
+        save_members(self.path, [checkpoint_name(one) for one in kept])
+
+    def record(self, name: str, record: Mapping[str, Any]) -> None:
+        if self.path is not None:
+            write_json(self.path / name, record)
+
+
+def _described(data: Data) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "target": data.preprocessing.target.name,
+        "task": data.task,
+        "input_shape": data.input_shape,
+        "outputs": data.outputs,
+        "classes": data.classes,
+        "sizes": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        "notes": data.notes,
+        "fingerprint": data.fingerprint,
+    }
+
+
+def checkpoint_name(kept: Kept) -> str:
+    return f"trial-{kept.trial:05d}"
+
+
+def train_command(data: Data, model: Model, kept: Kept, *, epochs: int, source: Mapping[str, Any]) -> str:
+    """The command that trains these settings again, ready to paste.
+
+    source: the options that named the data (`target`, `task`, `test`), those that are None left out.
+    """
+    words = ["ravine", "train", "--data", data.name]
+    for name, value in source.items():
+        if value is not None:
+            words += [f"--{name}", str(value)]
+    words += ["--model", model.name or "FILE.py:FACTORY"]
+    for key, value in model.settings.items():
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        words += ["--set", f"{key}={text}"]
+    for name, value in kept.setting.hyperparameters().items():
+        words += [f"--{name.replace('_', '-')}", f"{value:.6g}" if isinstance(value, float) else str(value)]
+    return shlex.join([*words, "--epochs", str(epochs), "--out", "runs/again"])

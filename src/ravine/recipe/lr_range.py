@@ -1,0 +1,164 @@
+"""Step 3: the learning rates at which the loss drops markedly within about 100 steps.
+
+Rates from 1e-6 to 10 are trained side by side on the same batches, from the same initialization, at a
+constant rate each, for several seeds. Unlike a sweep that raises the rate within one run, a rate here is
+judged by what it does alone; and fresh modules are trained, so the user's model is left as it was.
+
+Letters: R rates, S seeds.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from ravine.recipe.session import Session, seconds_left
+from ravine.recipe.verdict import Verdict
+from ravine.search import fit_trials
+from ravine.training import Run, Setting
+
+__all__ = ["LrRange", "find_range", "judge_ranges"]
+
+LOWEST, DECADES = 1e-6, 7
+STEPS = 100
+TAIL = 10  # steps whose median is the loss at the end
+
+
+@dataclass(frozen=True)
+class LrRange:
+    """What one optimizer's rates did. Losses are of training batches."""
+
+    rates: list[float]  # [R], rising
+    initial_loss: float
+    final_loss: list[list[float]]  # [R][S]; NaN where it diverged
+    low: float  # the loss drops markedly from here ...
+    high: float  # ... to here
+    best: float  # the largest drop
+    largest_safe: float  # below it no rate diverged or ended higher than it began, with any seed; NaN: none
+    uncertainty_decades: float  # standard deviation of the best rate between seeds, grid included
+    drop: float  # share of the initial loss that the best rate takes away
+    steps: int
+    seeds: int
+
+
+def find_range(session: Session, optimizer: str, deadline: float = math.inf) -> LrRange:
+    """Try all rates with one optimizer. With little time: fewer rates per decade, seeds and steps, in that order."""
+    per_decade, seeds, steps = _grid(session, seconds_left(deadline))
+    rates = [LOWEST * 10 ** (i / per_decade) for i in range(DECADES * per_decade + 1)]
+    start, cost, curves = time.monotonic(), 0, []
+    for seed in range(seeds):
+        curve, trial_steps = _one_seed(session, optimizer, rates, session.seed + seed, steps)
+        cost += trial_steps
+        curves.append(curve)
+        session.watch.advance((seed + 1) / seeds, f"{optimizer}, seed {seed + 1} of {seeds}")
+    session.pace = (time.monotonic() - start) / cost
+    return read_range(rates, curves, steps)
+
+
+def _grid(session: Session, seconds: float) -> tuple[int, int, int]:
+    """(rates per decade, seeds, steps) that fit. Half the rates diverge early, so a run costs about 2/3."""
+    choices = ((3, 3, 100), (3, 2, 100), (2, 2, 100), (2, 2, 60), (1, 2, 60), (1, 2, 30))
+    pace = 0.0 if math.isnan(session.pace) else session.pace
+    fits = (c for c in choices if (DECADES * c[0] + 1) * c[1] * c[2] * pace * 0.67 <= seconds)
+    return next(fits, choices[-1])
+
+
+def _one_seed(
+    session: Session, optimizer: str, rates: Sequence[float], seed: int, steps: int
+) -> tuple[list[list[float]], int]:
+    """Losses of every rate, [R][<= steps], and the trial-steps they took."""
+    most, cost = fit_trials(session.parameters), 0
+    losses: list[list[float]] = [[] for _ in rates]
+    for start in range(0, len(rates), most):
+        wave = range(start, min(start + most, len(rates)))
+        settings = [
+            Setting(optimizer, lr=rates[i], schedule="constant", warmup=0.0, batch_size=session.batch_size, seed=seed)
+            for i in wave
+        ]
+        run = Run(session.data, session.model, settings, steps=steps, trials=list(wave), probe=1, device=session.device)
+        while not run.finished and run.trials:
+            before = run.step
+            run.advance(10)
+            cost += (run.step - before) * len(run.trials)
+            _drop_lost(run)
+        for i in wave:
+            losses[i] = run.history.steps(i)["loss"]
+    return losses, cost
+
+
+def _drop_lost(run: Run) -> None:
+    """Stop the rates whose loss has left for good: not finite, or far above where it began."""
+    steps = {trial: run.history.steps(trial)["loss"] for trial in run.trials}
+    lost = [k for k, t in enumerate(run.trials) if not steps[t][-1] <= 20 * steps[t][0]]
+    if lost:
+        run.keep([k for k in range(len(run.trials)) if k not in lost])
+
+
+def read_range(rates: Sequence[float], curves: Sequence[Sequence[Sequence[float]]], steps: int) -> LrRange:
+    """The range from loss curves [S][R][T]; a curve shorter than `steps` diverged."""
+    initial = statistics.median(curve[0] for seed in curves for curve in seed)
+    final = [[_end(seed[i], steps) for seed in curves] for i in range(len(rates))]
+    drops = [[initial - loss if math.isfinite(loss) else -math.inf for loss in row] for row in final]
+    mean = [statistics.fmean(row) for row in drops]
+    best = max(range(len(rates)), key=lambda i: mean[i])
+    good = [min(row) >= 0.5 * mean[best] for row in drops]  # with every seed at least half of the best drop
+    low, high = best, best
+    while low > 0 and good[low - 1]:
+        low -= 1
+    while high < len(rates) - 1 and good[high + 1]:
+        high += 1
+    unsafe = [i for i, row in enumerate(drops) if min(row) < -0.05 * abs(initial)]
+    safe = (unsafe[0] if unsafe else len(rates)) - 1
+    return LrRange(
+        rates=list(rates),
+        initial_loss=initial,
+        final_loss=final,
+        low=rates[low],
+        high=rates[high],
+        best=rates[best],
+        largest_safe=rates[safe] if safe >= 0 else math.nan,
+        uncertainty_decades=_uncertainty(rates, drops),
+        drop=mean[best] / abs(initial) if initial else 0.0,
+        steps=steps,
+        seeds=len(curves),
+    )
+
+
+def _end(curve: Sequence[float], steps: int) -> float:
+    tail = list(curve[-TAIL:])
+    return statistics.median(tail) if len(curve) == steps and all(map(math.isfinite, tail)) else math.nan
+
+
+def _uncertainty(rates: Sequence[float], drops: Sequence[Sequence[float]]) -> float:
+    """Spread of the best rate between seeds, in decades, and half a grid step that no seed can resolve."""
+    columns = zip(*drops, strict=True)
+    bests = [math.log10(rates[max(range(len(rates)), key=column.__getitem__)]) for column in columns]
+    spread = statistics.stdev(bests) if len(bests) > 1 else 0.0
+    return math.hypot(spread, math.log10(rates[1] / rates[0]) / 2)
+
+
+def judge_ranges(ranges: dict[str, LrRange]) -> Verdict:
+    """The verdict over every optimizer that was tried."""
+    evidence = {"optimizers": {name: asdict(found) for name, found in ranges.items()}}
+    name, found = max(ranges.items(), key=lambda item: item[1].drop)
+    factor = 10**found.uncertainty_decades
+    summary = (
+        f"With {name} the loss drops by {100 * found.drop:.0f} % in {found.steps} steps at lr {found.best:.2g} "
+        f"(within a factor {factor:.1f}); rates from {found.low:.2g} to {found.high:.2g} do at least half as well."
+    )
+    if not found.drop >= 0.05:
+        advice = (
+            "No rate makes the loss drop: run ravine check, look at the scale of the inputs and whether labels belong to inputs.",
+        )
+        seen = f"At no rate from {found.rates[0]:g} to {found.rates[-1]:g} does the loss drop by 5 % in {found.steps} steps."
+        return Verdict("lr-range", "fail", seen, evidence, advice)
+    unsure = found.uncertainty_decades > 0.75
+    at_end = found.best in (found.rates[0], found.rates[-1])
+    advice = (
+        *((f"Seeds disagree by a factor {factor:.0f} on the best rate: search a wide range.",) if unsure else ()),
+        *((f"The best rate {found.best:g} is the last one tried: rescale the inputs or the loss.",) if at_end else ()),
+    )
+    return Verdict("lr-range", "warn" if advice else "pass", summary, evidence, advice)

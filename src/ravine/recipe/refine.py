@@ -1,0 +1,105 @@
+"""Step 5: the best region of the coarse search, longer, with warm-up and a cosine down to zero.
+
+The coarse winner runs again beside new trials from the region around the best quarter. Trials share one
+schedule, so halving compares them at the same phase of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ravine.recipe.coarse import edges_of
+from ravine.recipe.session import Session, seconds_left
+from ravine.recipe.trials import Search, best_trials, make_runs, search_evidence, settle
+from ravine.recipe.verdict import Verdict
+from ravine.search import Asked, Distribution, Log, Space, Study, around, climb, edge_of, fit_trials, refine_plan
+from ravine.training import History
+
+__all__ = ["judge_refine", "refine", "refined_spaces"]
+
+MARGIN = 2.0  # the best region is widened by this factor on a log scale
+EXTENSION = 10.0  # and by this where the coarse winner lies at an end of its range
+
+
+def refined_spaces(search: Search) -> dict[str, dict[str, Distribution]]:
+    """For each optimizer among the best quarter: the region its trials lie in, extended where the winner is at an end."""
+    best, winner = best_trials(search, 0.25, 3), search.ranked[0]
+    spaces = {}
+    for optimizer in dict.fromkeys(str(a.params["optimizer"]) for a in best):
+        group = [a for a in best if a.params["optimizer"] == optimizer]
+        spaces[optimizer] = {
+            name: _region(
+                d, [a.params[name] for a in group], winner if optimizer == winner.params["optimizer"] else None, name
+            )
+            for name, d in search.spaces[optimizer].items()
+        }
+    return spaces
+
+
+def _region(d: Distribution, values: Sequence[float], winner: Asked | None, name: str) -> Distribution:
+    region = around(d, values, MARGIN)
+    edge = edge_of(d, winner.params[name]) if winner is not None and isinstance(d, Log) else None
+    if edge and isinstance(region, Log):
+        return Log(region.low / EXTENSION, region.high) if edge == "lower" else Log(region.low, region.high * EXTENSION)
+    return region
+
+
+def refine(
+    session: Session,
+    study: Study,
+    before: Search,
+    history: History,
+    deadline: float = math.inf,
+    *,
+    trials: int | None = None,
+) -> Search:
+    """Train the coarse winner's settings and new ones from its region to the end of a whole schedule."""
+    left = seconds_left(deadline)
+    planned = refine_plan(
+        0.75 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.parameters)
+    )
+    spaces = refined_spaces(before)
+    asked = _ask(study, spaces, before, trials or planned.trials)
+    fixed = {"schedule": "cosine", "warmup": 0.1}
+    every = max(session.steps_per_epoch, planned.rungs[-1] // 40)
+    runs = make_runs(session, asked, history, phase="refine", steps=planned.rungs[-1], fixed=fixed, every=every)
+
+    def told(step: int, seen: Mapping[int, dict[str, float]]) -> None:
+        for trial, metrics in seen.items():
+            study.report(trial, step, metrics)
+        session.watch.advance(step / planned.rungs[-1], f"{len(seen)} trials at step {step}")
+
+    outcomes = climb(runs, planned.rungs, least=5, deadline=deadline, on_rung=told)
+    return settle(study, "refine", spaces, asked, runs, outcomes)
+
+
+def _ask(study: Study, spaces: Mapping[str, Space], before: Search, count: int) -> list[Asked]:
+    """The coarse winner first, then draws from the region, optimizers in turn."""
+    winner = before.ranked[0]
+    first = study.ask(
+        str(winner.params["optimizer"]), spaces[winner.params["optimizer"]], "refine", first=winner.params
+    )
+    names = list(spaces)
+    return [
+        first,
+        *(study.ask(names[i % len(names)], spaces[names[i % len(names)]], "refine") for i in range(count - 1)),
+    ]
+
+
+def judge_refine(search: Search) -> Verdict:
+    """The verdict: what won, and whether the region was wide enough."""
+    evidence = search_evidence(search)
+    if evidence["best"] is None:
+        return Verdict(
+            "refine",
+            "fail",
+            "No trial of the refinement kept a finite loss.",
+            evidence,
+            ("Lower the rate: the warm-up reached rates the model cannot take.",),
+        )
+    evidence["edges"] = edges_of(search)
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in evidence["best"]["validation"].items())
+    summary = f"The best of {evidence['trials']} longer trials (up to {evidence['epochs']} epochs) reached validation {metrics}."
+    advice = tuple(f"{edge} Search again with a wider range there." for edge in evidence["edges"])
+    return Verdict("refine", "warn" if advice else "pass", summary, evidence, advice)

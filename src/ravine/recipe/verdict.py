@@ -1,0 +1,28 @@
+"""What a step of the recipe says, and on what grounds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ravine.types import Status
+
+__all__ = ["STEPS", "Verdict"]
+
+STEPS = ("initial-loss", "overfit", "lr-range", "coarse", "refine", "curves")
+"""The six steps, in order."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One step's answer. A verdict carries its evidence; unsure is said as unsure."""
+
+    step: str  # a name in STEPS
+    status: Status
+    summary: str  # one sentence
+    evidence: dict[str, Any]  # numbers, as JSON
+    advice: tuple[str, ...] = ()  # sentences that name the setting to change and to what
+    seconds: float = field(default=0.0, compare=False)
+
+    def record(self) -> dict[str, Any]:
+        return {**asdict(self), "advice": list(self.advice)}

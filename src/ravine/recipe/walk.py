@@ -1,0 +1,156 @@
+"""The recipe walked: six steps in order, each told, timed, judged and recorded as it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ravine.recipe.budget import Budget
+from ravine.recipe.coarse import coarse, coarse_spaces, judge_coarse
+from ravine.recipe.curves import curves
+from ravine.recipe.folder import Folder, train_command
+from ravine.recipe.handback import hand_back
+from ravine.recipe.initial_loss import initial_loss
+from ravine.recipe.lr_range import LrRange, find_range, judge_ranges
+from ravine.recipe.overfit import overfit
+from ravine.recipe.refine import judge_refine, refine
+from ravine.recipe.result import Best, EnsembleResult, Result
+from ravine.recipe.session import Session, seconds_left
+from ravine.recipe.trials import PROBE, Search
+from ravine.recipe.verdict import Verdict
+from ravine.search import Space, Study
+from ravine.training import History, Kept
+
+__all__ = ["OPTIMIZERS", "Walk"]
+
+OPTIMIZERS = ("adamw", "sgd")
+"""Searched by default: the good default, and the one that can beat it with more tuning."""
+
+
+class Walk:
+    """One run of the recipe in one folder. `keep_going`: a failed step does not stop it."""
+
+    def __init__(
+        self,
+        session: Session,
+        folder: Folder,
+        budget: Budget,
+        *,
+        space: Space | None = None,
+        keep_going: bool = False,
+        trials: int | None = None,
+        history: History | None = None,
+    ) -> None:
+        self.session, self.folder, self.budget = session, folder, budget
+        self.space, self.keep_going, self.trials = space, keep_going, trials
+        self.history = history or History()
+        self.verdicts: list[Verdict] = []
+        self._begun = time.monotonic()
+
+    def stopped(self) -> bool:
+        """Has a failed step ended the walk?"""
+        return not self.keep_going and any(v.status == "fail" for v in self.verdicts)
+
+    def check(self) -> None:
+        """Steps 1 and 2."""
+        self._begin("initial-loss")
+        self._end(initial_loss(self.session))
+        if not self.stopped():
+            deadline = self._begin("overfit")
+            self._end(overfit(self.session, deadline))
+
+    def lr_range(self) -> dict[str, LrRange]:
+        """Step 3, for every optimizer that will be searched."""
+        deadline, ranges = self._begin("lr-range"), {}
+        names = self._optimizers()
+        for i, name in enumerate(names):
+            share = seconds_left(deadline) / (len(names) - i)
+            ranges[name] = find_range(self.session, name, time.monotonic() + share)
+        self._end(judge_ranges(ranges))
+        return ranges
+
+    def search(self, ranges: Mapping[str, LrRange]) -> Search:
+        """Steps 4 and 5."""
+        spaces = coarse_spaces(ranges, dropout=self.session.has_dropout, given=self.space)
+        study = Study(self.folder.path, self.session.data.task, self.session.seed, list(spaces))
+        deadline = self._begin("coarse")
+        found = coarse(self.session, study, spaces, self.history, deadline, trials=self.trials)
+        self._end(judge_coarse(found))
+        if self.stopped() or not found.ranked:
+            return found
+        deadline = self._begin("refine")
+        refined = refine(self.session, study, found, self.history, deadline, trials=self.trials)
+        self._end(judge_refine(refined))
+        return refined if refined.ranked else found
+
+    def read_curves(self, found: Search) -> None:
+        """Step 6, for the winner."""
+        self._begin("curves")
+        number = found.ranked[0].number
+        outcome, data = found.outcomes[number], self.session.data
+        rows = PROBE[found.phase]
+        examples = (min(rows, len(data.train)), min(rows, len(data.validation)))
+        self._end(
+            curves(
+                self.history.epochs(number), found.kept[number], data.task, examples=examples, stopped=outcome.reason
+            )
+        )
+
+    def tune(self, source: Mapping[str, Any]) -> Result:
+        """All six steps and the hand-back. source: options that named the data, for the command to paste."""
+        self.check()
+        if self.stopped():
+            return self.result()
+        ranges = self.lr_range()
+        if self.stopped():
+            return self.result()
+        found = self.search(ranges)
+        if self.stopped() or not found.ranked:
+            return self.result()
+        self.read_curves(found)
+        return self.give(found.kept, [a.number for a in found.ranked], source)
+
+    def give(self, kept: Mapping[int, Kept], ranked: list[int], source: Mapping[str, Any]) -> Result:
+        """Evaluate the winners, write them down, and say what came out."""
+        given = hand_back(self.session, [kept[number] for number in ranked[:8]])
+        winner, session = given.kept[0], self.session
+        epochs = int(max(self.history.epochs(winner.trial)["epoch"]))
+        self.folder.models(given.kept, session.model, session.data)
+        self.folder.record("evaluation.json", given.evaluation)
+        return self.result(
+            Best(
+                winner.trial,
+                winner.setting.hyperparameters(),
+                given.best["validation"],
+                given.best["test"],
+                train_command(session.data, session.model, winner, epochs=epochs, source=source),
+            ),
+            EnsembleResult(
+                len(given.kept), [k.trial for k in given.kept], given.ensemble["validation"], given.ensemble["test"]
+            ),
+        )
+
+    def result(self, best: Best | None = None, ensemble: EnsembleResult | None = None) -> Result:
+        """The record of the walk so far, written to result.json."""
+        self.folder.history(self.history)
+        trials = len(set(self.history.epochs()["trial"]))
+        result = Result(self.verdicts, best, ensemble, trials, self.budget.spent, self.folder.path)
+        self.folder.record("result.json", result.record())
+        return result
+
+    def _optimizers(self) -> list[str]:
+        given = (self.space or {}).get("optimizer")
+        return [str(name) for name in getattr(given, "options", OPTIMIZERS)]
+
+    def _begin(self, step: str) -> float:
+        self.session.watch.begin(step)
+        self._begun = time.monotonic()
+        return self.budget.deadline(step)
+
+    def _end(self, verdict: Verdict) -> None:
+        verdict = dataclasses.replace(verdict, seconds=round(time.monotonic() - self._begun, 3))
+        self.verdicts.append(verdict)
+        self.folder.verdict(verdict)
+        self.session.watch.end(verdict)

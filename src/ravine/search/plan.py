@@ -1,0 +1,62 @@
+"""How many trials, and how long each, fit into the time there is.
+
+Letters: K trials.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Plan", "coarse_plan", "fit_trials", "refine_plan"]
+
+BYTES_PER_PARAMETER = 4 * 10
+"""float32: parameters, gradients, two of state, their change, the temporaries of an update, best weights."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """K trials, and the steps at which the worse half is dropped; the last rung is the whole training."""
+
+    trials: int
+    rungs: tuple[int, ...]
+
+
+def fit_trials(parameters: int, *, memory: int = 2**30) -> int:
+    """How many trials of so many parameters fit into `memory` bytes at once, at least 1."""
+    return max(1, memory // (BYTES_PER_PARAMETER * max(parameters, 1)))
+
+
+def coarse_plan(seconds: float, pace: float, steps_per_epoch: int, most: int) -> Plan:
+    """Many trials, three rungs at 1 : 2 : 4, the last between one and five epochs (200 steps at least).
+
+    seconds: the time there is. pace: seconds per trial and step. most: trials that fit into memory.
+    With halving K trials to 4r steps cost 2 K r trial-steps. When time is short the rungs shrink first (to
+    50 steps), then the number of trials (to four).
+    """
+    affordable = seconds / pace / 2  # K * r
+    longest = max(50, math.ceil(1.25 * steps_per_epoch))
+    shortest = min(longest, max(50, steps_per_epoch // 4))
+    trials = int(min(most, 64, max(8, affordable / longest)))
+    if trials * shortest > affordable:
+        trials = int(max(min(4, most), affordable / shortest))
+    first = int(min(longest, max(10, affordable / max(trials, 1))))
+    return Plan(trials, (first, 2 * first, 4 * first))
+
+
+def refine_plan(seconds: float, pace: float, steps_per_epoch: int, most: int) -> Plan:
+    """Few trials, long: 10 to 20 epochs (1,000 to 4,000 steps where epochs are short), in whole epochs.
+
+    The worse half is dropped after a third and again after two thirds, but five are trained to the end where
+    there are so many: they make the ensemble. Costs about 0.6 K trial-steps per step of the whole.
+    """
+    shortest = max(10 * steps_per_epoch, 1000)
+    longest = max(20 * steps_per_epoch, 4000)
+    affordable = seconds / pace
+    trials = max(1, min(most, 16, int(affordable / (0.6 * shortest))))
+    if trials < 5:
+        trials = min(most, 5 if affordable / 5 > 2 * steps_per_epoch else 2 if affordable > 2 * steps_per_epoch else 1)
+    share = 0.6 if trials > 5 else 1.0
+    steps = min(longest, affordable / (share * trials))
+    whole = max(1, int(steps / steps_per_epoch)) * steps_per_epoch
+    return Plan(trials, (max(1, whole // 3), max(1, 2 * whole // 3), whole))

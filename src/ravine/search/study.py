@@ -1,0 +1,103 @@
+"""The record of a search: a standard Optuna study in `study.db`, so that its own tools open it.
+
+Trials are asked for in batches, because they are trained in batches.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from ravine.search.space import Choice, Distribution, Log, Space
+from ravine.training import headline
+from ravine.types import Metrics, Task
+
+__all__ = ["STUDY_NAME", "Asked", "Study"]
+
+STUDY_NAME = "ravine"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial handed out: its number in the study and the values drawn for it."""
+
+    number: int
+    params: Mapping[str, Any]
+
+
+class Study:
+    """Random search over spaces, recorded in folder/study.db (in memory when there is no folder).
+
+    The value of a trial is its validation accuracy, or rmse in units of the target.
+    """
+
+    def __init__(self, folder: Path | None, task: Task, seed: int, optimizers: Sequence[str]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.measured = "accuracy" if headline(task) == "accuracy" else "rmse"
+        self.optimizers = sorted(optimizers)
+        self._study = optuna.create_study(
+            study_name=STUDY_NAME,
+            storage=_storage(folder / "study.db") if folder else None,
+            sampler=optuna.samplers.RandomSampler(seed=seed % 2**32),
+            direction="maximize" if self.measured == "accuracy" else "minimize",
+        )
+        self._open: dict[int, optuna.Trial] = {}
+
+    def ask(self, optimizer: str, space: Space, phase: str, *, first: Mapping[str, Any] | None = None) -> Asked:
+        """One more trial of an optimizer, its other values drawn from `space`.
+
+        The optimizer is the caller's, so that the stacks of trials stay full. first: values to take instead of
+        drawn ones; they may lie outside the space (the winner of another phase, say).
+        """
+        self._study.enqueue_trial({**(first or {}), "optimizer": optimizer})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            trial = self._study.ask()
+            trial.suggest_categorical("optimizer", self.optimizers)
+            for name, distribution in space.items():
+                _suggest(trial, name, distribution)
+        trial.set_user_attr("phase", phase)
+        self._open[trial.number] = trial
+        return Asked(trial.number, trial.params)
+
+    def report(self, number: int, step: int, metrics: Metrics) -> None:
+        """An intermediate value of a running trial."""
+        self._open[number].report(metrics[self.measured], step)
+
+    def tell(self, number: int, metrics: Metrics | None, *, epochs: int, reason: str | None = None) -> None:
+        """End a trial: complete when there is no reason, pruned when it was stopped, failed without metrics."""
+        trial = self._open.pop(number)
+        trial.set_user_attr("epochs", epochs)
+        if reason:
+            trial.set_user_attr("reason", reason)
+        if metrics is None:
+            self._study.tell(trial, state=TrialState.FAIL)
+        elif reason:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(trial, metrics[self.measured])
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: Distribution) -> None:
+    if isinstance(distribution, Choice):
+        trial.suggest_categorical(name, distribution.options)
+    else:
+        trial.suggest_float(name, distribution.low, distribution.high, log=isinstance(distribution, Log))
+
+
+def _storage(path: Path) -> optuna.storages.RDBStorage:
+    """A SQLite file. One process writes it, and a crash loses no more than the last few rows."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    return storage

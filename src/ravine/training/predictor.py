@@ -1,0 +1,95 @@
+"""A trained model ready to use: raw examples in, classes or numbers out.
+
+Letters in shapes: N examples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ravine.data import Preprocessing
+from ravine.errors import FolderError, InputError
+from ravine.models import Factory
+from ravine.training.checkpoints import ModelRecord, load_model
+from ravine.training.ensembles import Ensemble
+from ravine.training.files import read_json, write_json
+from ravine.types import Task
+
+__all__ = ["Predictor", "load", "save_members"]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """The best model of a run (or its ensemble), the preprocessing included."""
+
+    module: nn.Module  # preprocessed inputs [N, *input_shape] -> logits [N, C] or standardized targets [N, 1]
+    preprocessing: Preprocessing
+    task: Task
+    record: ModelRecord  # of the best model
+
+    def predict(self, raw: Any) -> NDArray[Any]:
+        """Class names (str) or numbers in the target's own units, [N].
+
+        raw: what the model was trained on, unprocessed: a path, a table (DataFrame or list of dicts), images
+        (paths, PIL images or uint8 arrays), or arrays. Raises DataError when it does not fit.
+        """
+        outputs = self._outputs(raw)
+        if self.task == "classification":
+            named: NDArray[Any] = np.array(self.preprocessing.target.classes)[outputs.argmax(-1).numpy()]
+            return named
+        restored: NDArray[Any] = self.preprocessing.target.restore(outputs.reshape(len(outputs))).numpy()
+        return restored
+
+    def predict_proba(self, raw: Any) -> NDArray[np.float32]:
+        """Probabilities of the classes, [N, C], in the order of `classes`. Raises InputError for regression."""
+        if self.task != "classification":
+            raise InputError("predict_proba is for classification; this model predicts a number: write predict.")
+        return torch.softmax(self._outputs(raw), dim=-1).numpy()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.preprocessing.target.classes
+
+    @torch.no_grad()
+    def _outputs(self, raw: Any, chunk: int = 1024) -> Tensor:
+        x = self.preprocessing.to_tensor(raw)
+        return torch.cat([self.module(part) for part in x.split(chunk)])
+
+
+def load(folder: str | Path, *, ensemble: bool = False, make_model: Factory | None = None) -> Predictor:
+    """The best model of a finished run, or the average of its best models with ensemble=True.
+
+    make_model: the factory, for a model that was made by a callable without an importable name.
+    Raises FolderError when the folder holds no model or is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FolderError(f"there is no folder {folder}: give the --out of a finished run.")
+    module, record, preprocessing = load_model(folder / "best" / "model", make_model)
+    if ensemble:
+        members = [load_model(folder / "checkpoints" / name, make_model)[0] for name in _members(folder)]
+        module = Ensemble(members, record.task).eval()
+    return Predictor(module, preprocessing, record.task, record)
+
+
+def save_members(folder: Path, names: Sequence[str]) -> None:
+    """Record which checkpoints make up the ensemble."""
+    write_json(folder / "ensemble.json", {"members": list(names)})
+
+
+def _members(folder: Path) -> list[str]:
+    path = folder / "ensemble.json"
+    names = read_json(path).get("members", [])
+    if not names or any(Path(name).name != name for name in names):
+        raise FolderError(
+            f"{path} is damaged (it must name checkpoints of this folder): run again, or take the folder from a copy."
+        )
+    return [str(name) for name in names]

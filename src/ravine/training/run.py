@@ -1,0 +1,183 @@
+"""The training loop: K settings of one structure over one data set, for a number of steps.
+
+The caller holds the reins: `advance` trains, `evaluate` measures, `keep` drops the losers. Batches are a
+pure function of (order seed, epoch), so a trial sees the same ones alone and in a stack. The last batch of
+an epoch is left out when it is not full; which examples it holds changes with every epoch.
+
+Letters in shapes: K trials, B batch, N examples, T steps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ravine.data import Data, MemorySplit, Split
+from ravine.engines import Engine, Population
+from ravine.engines.allocator import keep_freed_memory
+from ravine.engines.threads import threads
+from ravine.models import Model
+from ravine.randomness import permutation
+from ravine.schedules import table
+from ravine.training.history import History
+from ravine.training.objective import LOSSES, headline, losses_of, measure, rank
+from ravine.training.setting import Setting
+from ravine.types import Metrics
+
+__all__ = ["Kept", "Run", "outputs_on"]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The best weights of a trial so far, and what they reached on the validation split."""
+
+    trial: int
+    setting: Setting
+    epoch: int
+    validation: Metrics
+    state: dict[str, Tensor]
+
+
+class Run:
+    """Train `settings` together. They must share optimizer and batch size; the model's structure is one.
+
+    steps: the horizon T that the schedules are stretched over.
+    trials: a number for each setting, used in the history. probe: at most so many rows are looked at per
+    evaluation, of training and of validation each (the same rows every time). every: evaluate after so many
+    steps of itself, besides when asked.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        model: Model,
+        settings: Sequence[Setting],
+        *,
+        steps: int,
+        trials: Sequence[int] | None = None,
+        history: History | None = None,
+        probe: int = 10_000,
+        every: int | None = None,
+        engine: Engine = "auto",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        keep_freed_memory()
+        self.task, self.scale = data.task, data.preprocessing.target.std
+        self.settings = list(settings)
+        self.trials = list(trials) if trials is not None else list(range(len(settings)))
+        self.history = history if history is not None else History()
+        self.train = on_device(data.train, device)
+        self.watched = {
+            "train": probed(self.train, probe),
+            "validation": probed(on_device(data.validation, device), probe),
+        }
+        self.batch_size = min(settings[0].batch_size, len(self.train))
+        self.steps_per_epoch = len(self.train) // self.batch_size
+        self.rates = torch.stack([s.lr * table(s.shape(), steps) for s in settings], dim=1)  # [T, K]
+        modules = [model.build(s.seed, dropout=s.dropout, device=device) for s in settings]
+        rules = [s.rule() for s in settings]
+        self.population = Population(modules, rules, LOSSES[self.task], seeds=[s.seed for s in settings], engine=engine)
+        self.every = every
+        self.best: dict[int, Kept] = {}
+        self._last: tuple[int, list[Metrics]] = (-1, [])
+        self._orders: dict[tuple[int, int], Tensor] = {}
+
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return self.population.steps
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= len(self.rates)
+
+    def advance(self, steps: int, *, deadline: float = float("inf")) -> bool:
+        """Take up to `steps` steps; False when `deadline` (time.monotonic seconds) came first."""
+        for _ in range(min(steps, len(self.rates) - self.step)):
+            if time.monotonic() >= deadline:
+                return False
+            with threads(self.population.threads):
+                x, y, own = self._batch()
+                rates = self.rates[self.step].tolist()
+                record = self.population.step(x, y, rates, own=own)
+            self.history.step(self.trials, self.step, rates, record)
+            if self.every and self.step % self.every == 0:
+                self.evaluate()
+        return True
+
+    def evaluate(self) -> list[Metrics]:
+        """Metrics of every trial on the validation rows, [K]; the history and the best weights are brought up to date."""
+        if self._last[0] == self.step:
+            return self._last[1]
+        with threads(self.population.threads):
+            seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
+        losses = {name: losses_of(self.task, *pair).tolist() for name, pair in seen.items()}
+        metrics = {name: measure(self.task, *pair, scale=self.scale) for name, pair in seen.items()}
+        epoch = -(-self.step // self.steps_per_epoch)
+        for k, trial in enumerate(self.trials):
+            self.history.epoch(
+                trial=trial,
+                epoch=epoch,
+                step=self.step,
+                train_loss=losses["train"][k],
+                train_metric=metrics["train"][k][headline(self.task)],
+                validation_loss=losses["validation"][k],
+                validation_metric=metrics["validation"][k][headline(self.task)],
+            )
+            self._remember(k, epoch, metrics["validation"][k])
+        self._last = (self.step, metrics["validation"])
+        return metrics["validation"]
+
+    def keep(self, index: Sequence[int]) -> None:
+        """Drop every trial but those at the positions `index`."""
+        self.population.keep(index)
+        self.rates = self.rates[:, list(index)]
+        self.settings = [self.settings[k] for k in index]
+        self.trials = [self.trials[k] for k in index]
+        self._last = (-1, [])
+
+    def _remember(self, k: int, epoch: int, validation: Metrics) -> None:
+        trial = self.trials[k]
+        if trial not in self.best or rank(validation) > rank(self.best[trial].validation):
+            self.best[trial] = Kept(trial, self.settings[k], epoch, validation, self.population.state(k))
+
+    def _batch(self) -> tuple[Tensor, Tensor, bool]:
+        """The batch of the next step: shared when all trials have one order, else [K, B, ...]."""
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        seeds = [s.order_seed for s in self.settings]
+        here = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        if len(set(seeds)) == 1:
+            return *self.train.batch(self._order(seeds[0], epoch)[here]), False
+        index = torch.stack([self._order(seed, epoch)[here] for seed in seeds])  # [K, B]
+        x, y = self.train.batch(index.flatten())
+        return x.unflatten(0, index.shape), y.unflatten(0, index.shape), True
+
+    def _order(self, seed: int, epoch: int) -> Tensor:
+        """The data order of one epoch, [N]."""
+        if (seed, epoch) not in self._orders:
+            self._orders = {key: order for key, order in self._orders.items() if key[1] == epoch}
+            self._orders[seed, epoch] = permutation(len(self.train), seed, "order", epoch).to(self.train.y.device)
+        return self._orders[seed, epoch]
+
+
+def outputs_on(population: Population, split: Split, *, chunk: int = 1024) -> Tensor:
+    """Outputs of every trial over a split in evaluation mode, [K, N, ...]."""
+    parts = torch.arange(len(split), device=split.y.device).split(chunk)
+    return torch.cat([population.outputs(split.batch(part)[0]) for part in parts], dim=1)
+
+
+def on_device(split: Split, device: torch.device | str) -> Split:
+    """A split held in memory moves to the device once; a streamed one is left where it is."""
+    return split.to(torch.device(device)) if isinstance(split, MemorySplit) else split
+
+
+def probed(split: Split, rows: int) -> Split:
+    """At most `rows` rows, a fixed sample spread over the split, in memory when they were sampled."""
+    if len(split) <= rows:
+        return split
+    index = permutation(len(split), 0, "probe")[:rows].sort().values.to(split.y.device)
+    return MemorySplit(*split.batch(index))
