@@ -17,6 +17,7 @@ from ravine.data import MemorySplit, read_labelled
 from ravine.errors import SettingError, nearest
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.folder import Folder
+from ravine.recipe.handback import ranked
 from ravine.recipe.prepare import prepare
 from ravine.recipe.result import Result
 from ravine.recipe.session import Watcher
@@ -137,7 +138,7 @@ def train(
         device=session.device,
     )
     _train_to_end(run, walk)
-    return _reported(walk.give(run.best, list(run.best), _source(options)))
+    return _reported(walk.give(ranked(session, list(run.best.values())), _source(options)))
 
 
 def _train_to_end(run: Run, walk: Walk) -> None:

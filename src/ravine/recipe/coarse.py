@@ -58,9 +58,7 @@ def coarse(
         for i in range(trials or planned.trials)
     ]
     fixed = {"schedule": "constant", "warmup": 0.0}
-    runs = make_runs(
-        session, asked, history, phase="coarse", steps=planned.rungs[-1], fixed=fixed, every=planned.rungs[-1]
-    )
+    runs = make_runs(session, asked, history, steps=planned.rungs[-1], fixed=fixed, every=planned.rungs[-1])
 
     def told(step: int, seen: dict[int, dict[str, float]]) -> None:
         for trial, metrics in seen.items():

@@ -16,38 +16,48 @@ from ravine.recipe.session import Session
 from ravine.training import Ensemble, Kept, confusion, evaluate, headline, measure, outputs_of, rank
 from ravine.types import Metrics
 
-__all__ = ["Handback", "hand_back", "rebuilt"]
+__all__ = ["Handback", "Ranked", "hand_back", "ranked"]
 
 MEMBERS = 5  # as in the lecture: about five models averaged
 SHOWN = 2000  # points of the predicted-against-actual picture
 
 
 @dataclass(frozen=True, eq=False)
-class Handback:
-    """The winners, best first, and their metrics on validation and test."""
+class Ranked:
+    """A trained trial, rebuilt, with its metrics on the whole validation split."""
 
-    kept: list[Kept]
+    kept: Kept
+    module: nn.Module
+    validation: Metrics
+
+
+@dataclass(frozen=True, eq=False)
+class Handback:
+    """What the winner and the ensemble reach, and evaluation.json: the test split in figures."""
+
     best: dict[str, Metrics]  # {"validation", "test"}
     ensemble: dict[str, Metrics]
-    evaluation: dict[str, Any]  # evaluation.json: the test split, with confusion matrix or points
+    evaluation: dict[str, Any]
 
 
-def rebuilt(session: Session, kept: Kept) -> nn.Module:
-    """The trained module of a trial, in evaluation mode."""
-    module = session.model.build(kept.setting.seed, dropout=kept.setting.dropout, device=session.device)
-    module.load_state_dict(kept.state)
-    return module.eval()
+def ranked(session: Session, candidates: Sequence[Kept]) -> list[Ranked]:
+    """The best few of the candidates on the whole validation split, best first.
 
-
-def hand_back(session: Session, candidates: Sequence[Kept]) -> Handback:
-    """Rank the candidates on the whole validation split, average the best five, and open the test split."""
+    Twice as many as are needed are looked at, those that did best on the rows seen while training.
+    """
     data, scale = session.data, session.data.preprocessing.target.std
-    modules = {kept.trial: rebuilt(session, kept) for kept in candidates}
-    validation = {trial: evaluate(module, data.validation, data.task, scale=scale) for trial, module in modules.items()}
-    ranked = sorted(candidates, key=lambda kept: rank(validation[kept.trial]), reverse=True)[:MEMBERS]
-    ensemble = Ensemble([modules[kept.trial] for kept in ranked], data.task)
-    best = modules[ranked[0].trial]
-    outputs, y = outputs_of(best, data.test), data.test.y.to(session.device)
+    likely = sorted(candidates, key=lambda kept: rank(kept.validation), reverse=True)[: 2 * MEMBERS]
+    modules = [_rebuilt(session, kept) for kept in likely]
+    measured = [evaluate(module, data.validation, data.task, scale=scale) for module in modules]
+    found = [Ranked(*parts) for parts in zip(likely, modules, measured, strict=True)]
+    return sorted(found, key=lambda one: rank(one.validation), reverse=True)[:MEMBERS]
+
+
+def hand_back(session: Session, winners: Sequence[Ranked]) -> Handback:
+    """Average the winners, and open the test split."""
+    data, scale = session.data, session.data.preprocessing.target.std
+    ensemble = Ensemble([one.module for one in winners], data.task)
+    outputs, y = outputs_of(winners[0].module, data.test), data.test.y.to(session.device)
     test = measure(data.task, outputs.unsqueeze(0), y, scale=scale)[0]
     together = {
         "validation": evaluate(ensemble, data.validation, data.task, scale=scale),
@@ -61,7 +71,14 @@ def hand_back(session: Session, candidates: Sequence[Kept]) -> Handback:
         "ensemble": together["test"],
         **_picture(session, outputs, y),
     }
-    return Handback(ranked, {"validation": validation[ranked[0].trial], "test": test}, together, evaluation)
+    return Handback({"validation": winners[0].validation, "test": test}, together, evaluation)
+
+
+def _rebuilt(session: Session, kept: Kept) -> nn.Module:
+    """The trained module of a trial, in evaluation mode."""
+    module = session.model.build(kept.setting.seed, dropout=kept.setting.dropout, device=session.device)
+    module.load_state_dict(kept.state)
+    return module.eval()
 
 
 def _picture(session: Session, outputs: torch.Tensor, y: torch.Tensor) -> dict[str, Any]:

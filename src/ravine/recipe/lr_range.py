@@ -24,6 +24,7 @@ __all__ = ["LrRange", "find_range", "judge_ranges"]
 
 LOWEST, DECADES = 1e-6, 7
 STEPS = 100
+LEAST = 30  # steps that are taken whatever the time
 TAIL = 10  # steps whose median is the loss at the end
 
 
@@ -50,8 +51,11 @@ def find_range(session: Session, optimizer: str, deadline: float = math.inf) -> 
     rates = [LOWEST * 10 ** (i / per_decade) for i in range(DECADES * per_decade + 1)]
     start, cost, curves = time.monotonic(), 0, []
     for seed in range(seeds):
-        curve, trial_steps = _one_seed(session, optimizer, rates, session.seed + seed, steps)
+        curve, trial_steps, done = _one_seed(session, optimizer, rates, session.seed + seed, steps, deadline)
         cost += trial_steps
+        if done < steps and curves:
+            break  # time is up: the seeds that are whole decide
+        steps = done
         curves.append(curve)
         session.watch.advance((seed + 1) / seeds, f"{optimizer}, seed {seed + 1} of {seeds}")
     session.pace = (time.monotonic() - start) / cost
@@ -67,9 +71,12 @@ def _grid(session: Session, seconds: float) -> tuple[int, int, int]:
 
 
 def _one_seed(
-    session: Session, optimizer: str, rates: Sequence[float], seed: int, steps: int
-) -> tuple[list[list[float]], int]:
-    """Losses of every rate, [R][<= steps], and the trial-steps they took."""
+    session: Session, optimizer: str, rates: Sequence[float], seed: int, steps: int, deadline: float
+) -> tuple[list[list[float]], int, int]:
+    """(losses of every rate [R][<= steps], trial-steps they took, steps of those that did not diverge).
+
+    When the deadline comes all stop after the same number of steps, at least LEAST.
+    """
     most, cost = fit_trials(session.parameters), 0
     losses: list[list[float]] = [[] for _ in rates]
     for start in range(0, len(rates), most):
@@ -81,12 +88,16 @@ def _one_seed(
         run = Run(session.data, session.model, settings, steps=steps, trials=list(wave), probe=1, device=session.device)
         while not run.finished and run.trials:
             before = run.step
-            run.advance(10)
+            run.advance(min(10, steps - run.step))
             cost += (run.step - before) * len(run.trials)
             _drop_lost(run)
+            if time.monotonic() > deadline and start == 0:
+                steps = max(run.step, min(LEAST, steps))
+            if run.step >= steps:
+                break
         for i in wave:
             losses[i] = run.history.steps(i)["loss"]
-    return losses, cost
+    return losses, cost, steps
 
 
 def _drop_lost(run: Run) -> None:

@@ -63,7 +63,7 @@ def refine(
     asked = _ask(study, spaces, before, trials or planned.trials)
     fixed = {"schedule": "cosine", "warmup": 0.1}
     every = max(session.steps_per_epoch, planned.rungs[-1] // 40)
-    runs = make_runs(session, asked, history, phase="refine", steps=planned.rungs[-1], fixed=fixed, every=every)
+    runs = make_runs(session, asked, history, steps=planned.rungs[-1], fixed=fixed, every=every)
 
     def told(step: int, seen: Mapping[int, dict[str, float]]) -> None:
         for trial, metrics in seen.items():

@@ -14,10 +14,10 @@ from ravine.recipe.session import Session
 from ravine.search import Asked, Outcome, Space, Study
 from ravine.training import History, Kept, Run, Setting, rank
 
-__all__ = ["Search", "best_trials", "make_runs", "search_evidence", "settle", "space_record"]
+__all__ = ["PROBE", "Search", "best_trials", "make_runs", "search_evidence", "settle", "space_record"]
 
-PROBE = {"coarse": 2_048, "refine": 10_000}
-"""Rows looked at per evaluation: enough to rank by in the coarse search, all that matters in the refinement."""
+PROBE = 5_000
+"""Rows looked at per evaluation, of training and of validation each: accuracy to within 0.3 % where it is near 95 %."""
 
 
 @dataclass
@@ -42,7 +42,6 @@ def make_runs(
     asked: Sequence[Asked],
     history: History,
     *,
-    phase: str,
     steps: int,
     fixed: Mapping[str, Any],
     every: int,
@@ -68,7 +67,7 @@ def make_runs(
                 steps=steps,
                 trials=[a.number for a in group],
                 history=history,
-                probe=PROBE[phase],
+                probe=PROBE,
                 every=every,
                 device=session.device,
             )

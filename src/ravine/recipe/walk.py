@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ravine.recipe.budget import Budget
 from ravine.recipe.coarse import coarse, coarse_spaces, judge_coarse
 from ravine.recipe.curves import curves
 from ravine.recipe.folder import Folder, train_command
-from ravine.recipe.handback import hand_back
+from ravine.recipe.handback import Ranked, hand_back, ranked
 from ravine.recipe.initial_loss import initial_loss
 from ravine.recipe.lr_range import LrRange, find_range, judge_ranges
 from ravine.recipe.overfit import overfit
@@ -71,32 +71,26 @@ class Walk:
         self._end(judge_ranges(ranges))
         return ranges
 
-    def search(self, ranges: Mapping[str, LrRange]) -> Search:
-        """Steps 4 and 5."""
+    def search(self, ranges: Mapping[str, LrRange]) -> list[Search]:
+        """Steps 4 and 5: the phases that ended with at least one finite trial."""
         spaces = coarse_spaces(ranges, dropout=self.session.has_dropout, given=self.space)
         study = Study(self.folder.path, self.session.data.task, self.session.seed, list(spaces))
         deadline = self._begin("coarse")
-        found = coarse(self.session, study, spaces, self.history, deadline, trials=self.trials)
-        self._end(judge_coarse(found))
-        if self.stopped() or not found.ranked:
-            return found
+        wide = coarse(self.session, study, spaces, self.history, deadline, trials=self.trials)
+        self._end(judge_coarse(wide))
+        if not wide.ranked:
+            return []
         deadline = self._begin("refine")
-        refined = refine(self.session, study, found, self.history, deadline, trials=self.trials)
-        self._end(judge_refine(refined))
-        return refined if refined.ranked else found
+        close = refine(self.session, study, wide, self.history, deadline, trials=self.trials)
+        self._end(judge_refine(close))
+        return [wide, close] if close.ranked else [wide]
 
-    def read_curves(self, found: Search) -> None:
-        """Step 6, for the winner."""
+    def read_curves(self, winner: Kept, stopped: str | None) -> None:
+        """Step 6. stopped: why the winner's training ended before its schedule, if it did."""
         self._begin("curves")
-        number = found.ranked[0].number
-        outcome, data = found.outcomes[number], self.session.data
-        rows = PROBE[found.phase]
-        examples = (min(rows, len(data.train)), min(rows, len(data.validation)))
-        self._end(
-            curves(
-                self.history.epochs(number), found.kept[number], data.task, examples=examples, stopped=outcome.reason
-            )
-        )
+        data, columns = self.session.data, self.history.epochs(winner.trial)
+        examples = (min(PROBE, len(data.train)), min(PROBE, len(data.validation)))
+        self._end(curves(columns, winner, data.task, examples=examples, stopped=stopped))
 
     def tune(self, source: Mapping[str, Any]) -> Result:
         """All six steps and the hand-back. source: options that named the data, for the command to paste."""
@@ -106,29 +100,33 @@ class Walk:
         ranges = self.lr_range()
         if self.stopped():
             return self.result()
-        found = self.search(ranges)
-        if self.stopped() or not found.ranked:
+        phases = self.search(ranges)
+        if self.stopped() or not phases:
             return self.result()
-        self.read_curves(found)
-        return self.give(found.kept, [a.number for a in found.ranked], source)
+        winners = ranked(self.session, [kept for phase in phases for kept in phase.kept.values()])
+        best = winners[0].kept
+        self.read_curves(best, next(phase.outcomes[best.trial].reason for phase in phases if best.trial in phase.kept))
+        return self.give(winners, source)
 
-    def give(self, kept: Mapping[int, Kept], ranked: list[int], source: Mapping[str, Any]) -> Result:
-        """Evaluate the winners, write them down, and say what came out."""
-        given = hand_back(self.session, [kept[number] for number in ranked[:8]])
-        winner, session = given.kept[0], self.session
-        epochs = int(max(self.history.epochs(winner.trial)["epoch"]))
-        self.folder.models(given.kept, session.model, session.data)
+    def give(self, winners: Sequence[Ranked], source: Mapping[str, Any]) -> Result:
+        """Open the test split, write the winners down, and say what came out."""
+        given, session, best = hand_back(self.session, winners), self.session, winners[0].kept
+        epochs = int(max(self.history.epochs(best.trial)["epoch"]))
+        self.folder.models([one.kept for one in winners], session.model, session.data)
         self.folder.record("evaluation.json", given.evaluation)
         return self.result(
             Best(
-                winner.trial,
-                winner.setting.hyperparameters(),
+                best.trial,
+                best.setting.hyperparameters(),
                 given.best["validation"],
                 given.best["test"],
-                train_command(session.data, session.model, winner, epochs=epochs, source=source),
+                train_command(session.data, session.model, best, epochs=epochs, source=source),
             ),
             EnsembleResult(
-                len(given.kept), [k.trial for k in given.kept], given.ensemble["validation"], given.ensemble["test"]
+                len(winners),
+                [one.kept.trial for one in winners],
+                given.ensemble["validation"],
+                given.ensemble["test"],
             ),
         )
 
