@@ -99,9 +99,11 @@ def lr_range(
 
     make_model may be a module too: copies of it are trained, itself is left bit for bit as it was.
     """
+    space = {"optimizer": Choice(list(optimizers))}
+    check_names(space)
     factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
     walk = _open(factory, data, RECIPE[2:3], options)
-    walk.space = {"optimizer": Choice(list(optimizers))}
+    walk.space = space
     walk.lr_range()
     return _reported(walk.result())
 
@@ -121,13 +123,14 @@ def train(
     for name in given:
         if name not in Setting.__dataclass_fields__:
             raise SettingError(f"{name!r} is no setting; {nearest(name, Setting.__dataclass_fields__)}")
-    Setting(**given)
-    walk = _open(
-        make_model, data, ("train", "hand-back"), {**options, "seed": options.get("seed", given.get("seed", 0))}
-    )
+    given.setdefault("seed", options.get("seed", 0))
+    asked = Setting(**given)  # what is wrong is refused before a folder is made
+    # tune divides and orders its data by one seed, and each trial has its own: `order` brings the division back
+    splits = options.get("seed", asked.seed) if asked.order is None else asked.order
+    walk = _open(make_model, data, ("train", "hand-back"), {**options, "seed": splits})
     session = walk.session
     session.batch_size = given.setdefault("batch_size", session.batch_size)
-    chosen = Setting(**{"seed": session.seed, **given})
+    chosen = Setting(**given)
     run = Run(
         session.data,
         session.model,

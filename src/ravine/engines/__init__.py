@@ -2,6 +2,6 @@
 
 from ravine.engines.loss import Loss
 from ravine.engines.packing import Layout, decays
-from ravine.engines.population import Engine, Population, StepRecord
+from ravine.engines.population import Choice, Engine, Population, StepRecord
 
-__all__ = ["Engine", "Layout", "Loss", "Population", "StepRecord", "decays"]
+__all__ = ["Choice", "Engine", "Layout", "Loss", "Population", "StepRecord", "decays"]

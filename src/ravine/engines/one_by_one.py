@@ -1,7 +1,8 @@
 """The plain engine: each trial's module in turn, for models that vmap refuses, for K = 1 and where it is faster.
 
-A model that draws from torch's global generator itself is found out on its first batch (the generator has
-moved) and from then on reseeded at every step, so that its draws are a function of (seed, step) too.
+What a model does by itself is found out on its first batch. One that draws from torch's global generator is
+reseeded at every step, so that its draws are a function of (seed, step) too. One that assigns a buffer anew
+instead of changing it in place has the new value copied into the stack's memory.
 
 Letters in shapes: K trials, B batch, N examples.
 """
@@ -9,32 +10,42 @@ Letters in shapes: K trials, B batch, N examples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ravine.engines.loss import Loss
 from ravine.engines.stack import Stack
 from ravine.randomness import seeded
 
-__all__ = ["draws_itself", "single_losses", "single_outputs"]
+__all__ = ["Habits", "habits_of", "single_losses", "single_outputs"]
+
+
+class Habits(NamedTuple):
+    """What a training forward does beside computing."""
+
+    draws: bool = False  # moves torch's global generator
+    rebinds: bool = False  # puts another tensor in the place of a buffer
 
 
 def single_losses(
-    stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool, reseed: Sequence[tuple[int, int]] | None
+    stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool, habits: Habits, draws: Sequence[tuple[int, int]]
 ) -> Tensor:
     """Losses of one batch, [K]; gradients gather in `stack.grads`.
 
-    reseed: (seed, step) of each trial when the model draws from the global generator, else None.
+    draws: (seed, step) of each trial, for a model that draws from the global generator.
     """
     losses = []
     for k, module in enumerate(stack.modules):
         if not module.training:
             module.train()
-        with _draws(reseed[k] if reseed else None):
+        with seeded(draws[k][0], "step", draws[k][1]) if habits.draws else nullcontext():
             value = loss(module(x[k] if own else x), y[k] if own else y)
         value.backward()
+        if habits.rebinds:
+            stack.collect(k)
         losses.append(value.detach())
     return torch.stack(losses)
 
@@ -49,17 +60,22 @@ def single_outputs(stack: Stack, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def draws_itself(module: nn.Module, x: Tensor) -> bool:
-    """Does a training forward move torch's global generator? Leaves generator and buffers as they were."""
-    saved = {name: buffer.clone() for name, buffer in module.named_buffers()}
+def habits_of(stack: Stack, x: Tensor) -> Habits:
+    """What the first trial's module does on a batch x, [B, ...]. Generators and buffers are left as they were."""
+    module = stack.modules[0]
+    saved = {name: (buffer, buffer.clone()) for name, buffer in module.named_buffers()}
     with seeded(0, "probe"):
-        start = torch.get_rng_state()
+        start = _generator_state(x.device)
         module.train()(x)
-        moved = not torch.equal(start, torch.get_rng_state())
-    for name, buffer in module.named_buffers():
-        buffer.copy_(saved[name])
-    return moved
+        draws = not torch.equal(start, _generator_state(x.device))
+    rebinds = any(buffer is not saved[name][0] for name, buffer in module.named_buffers() if name in saved)
+    for buffer, value in saved.values():
+        buffer.copy_(value)
+    stack.bind()
+    return Habits(draws, rebinds)
 
 
-def _draws(reseed: tuple[int, int] | None) -> AbstractContextManager[None]:
-    return nullcontext() if reseed is None else seeded(reseed[0], "step", reseed[1])
+def _generator_state(device: torch.device) -> Tensor:
+    """The state of every global generator that a forward on this device can draw from, [bytes]."""
+    state = torch.get_rng_state()
+    return torch.cat([state, torch.cuda.get_rng_state(device)]) if device.type == "cuda" else state

@@ -42,7 +42,7 @@ class Layout:
         found, start = {}, 0
         for name, shape in self.shapes.items():
             count = math.prod(shape)
-            found[name] = flat[..., start : start + count].unflatten(-1, shape or (1,)).view(*flat.shape[:-1], *shape)
+            found[name] = flat[..., start : start + count].unflatten(-1, shape or (1,)).view((*flat.shape[:-1], *shape))
             start += count
         return found
 

@@ -1,9 +1,9 @@
 """A population: K trials of one structure, trained at once. A single training run is a population of one.
 
 Two engines turn a batch into gradients over the same packed memory: `stacked` (vmap) and `one by one`. The
-first batch decides: a model that vmap refuses is trained one by one, and `reason` names what vmap said;
-otherwise both are timed and the faster is taken. So is the number of threads, one or all. The update is
-packed either way.
+first batch decides: a model that vmap refuses is trained one by one, and `choice.reason` names what vmap
+said; otherwise both are timed, on one thread and on all, and the fastest is taken. The update is packed
+either way.
 
 Letters in shapes: K trials, B batch, N examples.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine.engines.loss import Loss
-from ravine.engines.one_by_one import draws_itself, single_losses, single_outputs
+from ravine.engines.one_by_one import Habits, habits_of, single_losses, single_outputs
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import stacked_losses, stacked_outputs
 from ravine.engines.stacking import per_trial, stack_rules
@@ -27,9 +27,17 @@ from ravine.engines.updates import update_for
 from ravine.errors import ModelError
 from ravine.rules import Rule
 
-__all__ = ["Engine", "Population", "StepRecord"]
+__all__ = ["Choice", "Engine", "Population", "StepRecord"]
 
 Engine = Literal["auto", "stacked", "one by one"]
+
+
+class Choice(NamedTuple):
+    """How a population is run, and why. Measured on its first batch; given, it spares the measuring."""
+
+    engine: Engine
+    threads: int | None  # None leaves torch's own number
+    reason: str
 
 
 class StepRecord(NamedTuple):
@@ -47,6 +55,7 @@ class Population:
         taken over: their parameters become views of the packed memory.
     rules: K rules of one kind; their numbers may differ.
     loss: mean loss of one trial. seeds: for models that draw from torch's global generator themselves.
+    engine: auto measures; a `Choice` of another population of the same kind is taken as it is.
     """
 
     def __init__(
@@ -56,7 +65,7 @@ class Population:
         loss: Loss,
         *,
         seeds: Sequence[int] | None = None,
-        engine: Engine = "auto",
+        engine: Engine | Choice = "auto",
     ) -> None:
         if len(modules) != len(rules):
             raise ModelError(
@@ -66,13 +75,23 @@ class Population:
         self.update = update_for(stack_rules(rules, self.device), self.stack.layout, self.stack.flat)
         self.seeds = list(seeds) if seeds is not None else list(range(len(modules)))
         self.steps = 0
-        self.engine: Engine = "one by one" if len(modules) == 1 else engine
-        self.reason = "there is one trial" if len(modules) == 1 else "asked for"
-        self.threads: int | None = None  # measured on the first batch; None leaves torch's own
-        self._draws: bool | None = None  # does the model draw by itself? known after the first batch
+        self._given = isinstance(engine, Choice)
+        alone = len(modules) == 1
+        if isinstance(engine, Choice):
+            self.choice = engine
+        else:
+            self.choice = (
+                Choice("one by one", None, "there is one trial") if alone else Choice(engine, None, "asked for")
+            )
+        self._habits: Habits | None = None  # known after the first batch
 
     def __len__(self) -> int:
         return len(self.stack)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine in use; "auto" before the first batch."""
+        return self.choice.engine
 
     @property
     def device(self) -> torch.device:
@@ -84,7 +103,7 @@ class Population:
         x [B, ...], y [B]: a batch that all trials share; with own=True x [K, B, ...], y [K, B], one each.
         lr: K rates.
         """
-        if self._draws is None:
+        if self._habits is None:
             self._look_at(x, y, own)
         self.steps += 1
         self.stack.set_step(self.steps)
@@ -114,39 +133,55 @@ class Population:
 
     def _look_at(self, x: Tensor, y: Tensor, own: bool) -> None:
         """Choose engine and threads on the first batch; parameters and buffers are left as they were."""
-        self._draws = draws_itself(self.stack.modules[0], x[0] if own else x)
+        self._habits = habits_of(self.stack, x[0] if own else x)
+        obstacle = self._obstacle(self._habits)
+        if obstacle and self.choice.engine == "stacked":
+            raise ModelError(f"{obstacle}; write engine='auto' or 'one by one'.")
+        if obstacle:
+            self.choice = Choice("one by one", self.choice.threads, obstacle)
+        if self._given:
+            return
         saved = {key: buffer.clone() for key, buffer in self.stack.buffers.items()}
-        if self.engine == "auto":
-            self.engine, self.reason = self._faster(x, y, own, saved)
-        if self.device.type == "cpu" and torch.get_num_threads() > 1:
-            every = self._seconds(lambda: self._losses(self.engine, x, y, own))
-            with threads(1):
-                alone = self._seconds(lambda: self._losses(self.engine, x, y, own))
-            self.threads = 1 if alone < 1.1 * every else None
-            self._restore(saved)
+        try:
+            self.choice = self._fastest(x, y, own)
+        finally:
+            for key, buffer in self.stack.buffers.items():
+                buffer.copy_(saved[key])
+
+    def _fastest(self, x: Tensor, y: Tensor, own: bool) -> Choice:
+        """Time this batch with every engine that is allowed, on one thread and on all."""
+        counts = [1, None] if self.device.type == "cpu" and torch.get_num_threads() > 1 else [None]
+        engines: list[Engine] = ["stacked", "one by one"] if self.choice.engine == "auto" else [self.choice.engine]
+        timed: dict[tuple[Engine, int | None], float] = {}
+        reason = self.choice.reason
+        for engine in engines:
+            try:
+                for count in counts:
+                    with threads(count):
+                        timed[engine, count] = self._seconds(lambda engine=engine: self._losses(engine, x, y, own))  # type: ignore[misc]
+            except Exception as refusal:  # whatever vmap, or the model under it, raises is the reason
+                if engine == "one by one" or len(engines) == 1:
+                    raise
+                said = str(refusal).strip().splitlines() or [type(refusal).__name__]
+                reason = f"vmap cannot run {type(self.stack.modules[0]).__name__}: {said[0]}"
+        (engine, count), best = min(timed.items(), key=lambda item: item[1])
+        if len({engine for engine, _ in timed}) > 1:
+            other = min(seconds for (name, _), seconds in timed.items() if name != engine)
+            reason = f"measured: {1e3 * best:.2f} ms a step {engine}, {1e3 * other:.2f} ms otherwise"
+        return Choice(engine, count, reason)
+
+    def _obstacle(self, habits: Habits) -> str:
+        """Why a stack would train this model wrongly, or ""."""
+        name = type(self.stack.modules[0]).__name__
+        if habits.draws:
+            return f"{name} draws from torch's global generator, which a stack of trials cannot share"
+        return f"{name} assigns a buffer anew, which a stack of trials cannot follow" if habits.rebinds else ""
 
     def _losses(self, engine: Engine, x: Tensor, y: Tensor, own: bool) -> Tensor:
         if engine == "stacked":
             return stacked_losses(self.stack, self.loss, x, y, own=own)
-        reseed = [(seed, self.steps) for seed in self.seeds] if self._draws else None
-        return single_losses(self.stack, self.loss, x, y, own=own, reseed=reseed)
-
-    def _faster(self, x: Tensor, y: Tensor, own: bool, saved: dict[str, Tensor]) -> tuple[Engine, str]:
-        """Time both engines on this batch."""
-        name = type(self.stack.modules[0]).__name__
-        if self._draws:
-            return "one by one", f"{name} draws from torch's global generator, which a stack of trials cannot share"
-        try:
-            stacked = self._seconds(lambda: self._losses("stacked", x, y, own))
-        except Exception as refusal:  # whatever vmap or the model under it raises is the reason
-            said = str(refusal).strip().splitlines()[0] if str(refusal).strip() else type(refusal).__name__
-            return "one by one", f"vmap cannot run {name}: {said}"
-        finally:
-            self._restore(saved)
-        single = self._seconds(lambda: self._losses("one by one", x, y, own))
-        self._restore(saved)
-        engine: Engine = "stacked" if stacked <= single else "one by one"
-        return engine, f"measured: {1e3 * stacked:.2f} ms a step stacked, {1e3 * single:.2f} ms one by one"
+        draws = [(seed, self.steps) for seed in self.seeds]
+        return single_losses(self.stack, self.loss, x, y, own=own, habits=self._habits or Habits(), draws=draws)
 
     def _seconds(self, work: Callable[[], Tensor]) -> float:
         """The fastest of two runs after one to warm up."""
@@ -156,7 +191,3 @@ class Population:
             work().sum().item()  # .item() waits for the device
             taken.append(time.perf_counter() - start)
         return min(taken[1:])
-
-    def _restore(self, saved: dict[str, Tensor]) -> None:
-        for key, buffer in self.stack.buffers.items():
-            buffer.copy_(saved[key])

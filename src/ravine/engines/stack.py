@@ -45,12 +45,12 @@ class Stack:
 
     def _row(self, module: nn.Module) -> Tensor:
         """One module's trainable parameters in packed order, [P]."""
-        params = dict(module.named_parameters())
-        shapes = {name: params[name].shape for name in self.layout.shapes if name in params}
-        if shapes != dict(self.layout.shapes):
+        if _structure(module) != _structure(self.modules[0]):
             raise ModelError(
-                "stacked modules differ in the names or shapes of their parameters; give each structure its own population."
+                "stacked modules differ in the names, shapes or dtypes of their parameters or buffers, or in which are "
+                "frozen; give each structure its own population."
             )
+        params = dict(module.named_parameters())
         return torch.cat([params[name].detach().reshape(-1) for name in self.layout.shapes])
 
     def _attach(self) -> None:
@@ -63,10 +63,24 @@ class Stack:
             for name, leaf in self.leaves.items():
                 params[name].data = leaf.detach()[k]
                 params[name].grad = self.slopes[name][k]
+        self.bind()
+        self._steps = [name for name, _ in dropouts(self.modules[0])]
+
+    def bind(self) -> None:
+        """Point every module's buffers at the stacked memory."""
+        for k, module in enumerate(self.modules):
             for name, stacked in self.buffers.items():
                 owner, _, last = name.rpartition(".")
                 module.get_submodule(owner)._buffers[last] = stacked[k]
-        self._steps = [name for name, _ in dropouts(self.modules[0])]
+
+    @torch.no_grad()
+    def collect(self, k: int) -> None:
+        """Copy the buffers that trial k's forward assigned anew into the stacked memory, and point there again."""
+        for name, stacked in self.buffers.items():
+            owner, _, last = name.rpartition(".")
+            here = self.modules[k].get_submodule(owner)._buffers
+            stacked[k].copy_(here[last])  # type: ignore[arg-type]
+            here[last] = stacked[k]
 
     def set_step(self, step: int) -> None:
         """Tell every dropout layer which step it is: its mask is a function of it."""
@@ -84,3 +98,9 @@ class Stack:
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of trial k's state_dict: plain tensors that share nothing with training."""
         return {name: value.detach().clone() for name, value in self.modules[k].state_dict().items()}
+
+
+def _structure(module: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype, bool]]:
+    """What modules must share to be stacked: names, shapes, dtypes and which of them learn."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name: (tensor.shape, tensor.dtype, tensor.requires_grad) for name, tensor in named}

@@ -6,6 +6,7 @@ Letters in shapes: K trials, P parameters of one trial.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -80,7 +81,7 @@ class MappedUpdate:
         self.layout = layout
         plain = without_decay(rule)
         self.rules = {name: rule if name in layout.decaying else plain for name in layout.shapes}
-        self.states = {name: vmap(rule.init)(param) for name, param in layout.views(flat).items()}
+        self.states = {name: _stacked([rule.init(one) for one in param]) for name, param in layout.views(flat).items()}
 
     def step(self, flat: Tensor, grads: Tensor, lr: Hyper, step: int) -> Tensor:
         before, slopes = flat.clone(), self.layout.views(grads)
@@ -88,12 +89,36 @@ class MappedUpdate:
             by = narrow(self.rules[name].coefficients(lr, step), param)
             by = type(by)(*(v.flatten() if isinstance(v, Tensor) else v for v in by))  # [K], one number a trial
             dims = type(by)(*(0 if isinstance(v, Tensor) else None for v in by))
-            moved, self.states[name] = vmap(self.rules[name].apply, in_dims=(0, 0, 0, dims))(
-                param, slopes[name], self.states[name], by
+            held = self.states[name]
+            one = _without_gaps(self.rules[name], held)
+            moved, tensors = vmap(one, in_dims=(0, 0, 0, dims))(
+                param, slopes[name], [t for t in held if t is not None], by
             )
+            self.states[name] = _refill(held, tensors)
             param.copy_(moved)
         return flat - before
 
     def keep(self, index: Tensor) -> None:
         self.rules = {name: take_trials(rule, index) for name, rule in self.rules.items()}
         self.states = {name: rows(state, index) for name, state in self.states.items()}
+
+
+def _stacked(states: Sequence[Any]) -> Any:
+    """The states of K trials as one, each tensor [K, *shape]."""
+    return type(states[0])(*(None if each[0] is None else torch.stack(each) for each in zip(*states, strict=True)))
+
+
+def _refill(state: Any, tensors: Sequence[Tensor]) -> Any:
+    """A state like `state` that holds `tensors` where it holds tensors, and None where it holds None."""
+    left = iter(tensors)
+    return type(state)(*(None if t is None else next(left) for t in state))
+
+
+def _without_gaps(rule: Rule, like: Any) -> Callable[..., tuple[Tensor, list[Tensor]]]:
+    """rule.apply over the tensors of a state alone: vmap takes and returns no None."""
+
+    def one(param: Tensor, grad: Tensor, tensors: Sequence[Tensor], by: Any) -> tuple[Tensor, list[Tensor]]:
+        moved, state = rule.apply(param, grad, _refill(like, tensors), by)
+        return moved, [t for t in state if t is not None]
+
+    return one

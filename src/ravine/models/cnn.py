@@ -34,9 +34,10 @@ def cnn(
         )
     depth, height, width = input_shape
     if min(height, width) < 2 ** len(channels):
+        fitting = ",".join(map(str, channels[: min(height, width).bit_length() - 1]))
         raise ModelError(
             f"cnn halves the image {len(channels)} times, but it is {height} x {width}: "
-            f"write --set channels={','.join(map(str, channels[: min(height, width).bit_length() - 1]))}, or --model mlp."
+            f"write {f'--set channels={fitting}, or ' if fitting else ''}--model mlp."
         )
     layers: list[nn.Module] = []
     for before, after in pairwise([depth, *channels]):

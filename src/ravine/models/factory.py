@@ -10,7 +10,8 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class Model:
         The global random state is left as it was. Raises ModelError when the factory fails.
         """
         with seeded(seed, "initialization"):
-            module = _called(self.name, self.factory, self.input_shape, self.outputs, self.settings)
+            module = _called(self.label, self.factory, self.input_shape, self.outputs, self.settings)
         return replace_dropout(module, seed=seed, p=dropout).to(device)
 
     def check(self) -> nn.Module:
@@ -106,15 +107,13 @@ def find_factory(spec: str) -> Factory:
 
 
 def _import_module(name: str) -> Any:
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does, so that a factory beside the user is found
     try:
-        return importlib.import_module(name)
-    except Exception as error:
+        with _searching(Path.cwd()):  # as `python -m` does, so that a factory beside the user is found
+            return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"cannot import {name!r}: {_line(error)}. Write package.module:factory or file.py:factory."
         ) from error
-    finally:
-        sys.path.pop(0)
 
 
 def _import_file(place: str) -> Any:
@@ -127,30 +126,42 @@ def _import_file(place: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with _searching(path.resolve().parent):  # as `python file.py` does, so that the modules beside it are found
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[spec.name]
         raise ModelError(f"cannot run {place}: {_line(error)}") from error
     return module
 
 
+@contextmanager
+def _searching(folder: Path) -> Iterator[None]:
+    """Modules are looked for in `folder` first; afterwards as before, whatever the code inside added."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
 def _called(
-    name: str, factory: Factory, input_shape: Sequence[int], outputs: int, settings: Mapping[str, Any]
+    label: str, factory: Factory, input_shape: Sequence[int], outputs: int, settings: Mapping[str, Any]
 ) -> nn.Module:
-    _check_settings(name, factory, settings)
+    _check_settings(label, factory, settings)
     try:
         module = factory(tuple(input_shape), outputs, **settings)
     except ModelError:
         raise
     except Exception as error:
         raise ModelError(
-            f"model {name} failed to build with input_shape={tuple(input_shape)}, outputs={outputs}: {_line(error)}"
+            f"{label} failed to build with input_shape={tuple(input_shape)}, outputs={outputs}: {_line(error)}"
         ) from error
     if not isinstance(module, nn.Module):
-        raise ModelError(f"model {name} returned {type(module).__name__}; a factory must return an nn.Module.")
+        raise ModelError(f"{label} returned {type(module).__name__}; a factory must return an nn.Module.")
     return module
 
 
-def _check_settings(name: str, factory: Factory, settings: Mapping[str, Any]) -> None:
+def _check_settings(label: str, factory: Factory, settings: Mapping[str, Any]) -> None:
     """Settings must be keywords the factory knows; a wrong one is answered with the nearest."""
     if not settings:
         return
@@ -160,12 +171,10 @@ def _check_settings(name: str, factory: Factory, settings: Mapping[str, Any]) ->
     known = [p.name for p in list(parameters)[2:]]
     for key in settings:
         if key not in known:
-            raise ModelError(
-                f"model {name} has no setting {key!r}; {nearest(key, known) if known else 'it takes none'}"
-            )
+            raise ModelError(f"{label} has no setting {key!r}; {nearest(key, known) if known else 'it takes none'}")
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     """An exception in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ravine.recipe.lr_range import LrRange
+from ravine.recipe.pace import measure_pace
 from ravine.recipe.session import Session, seconds_left
 from ravine.recipe.trials import Search, make_runs, search_evidence, settle
 from ravine.recipe.verdict import Verdict
@@ -48,11 +49,13 @@ def coarse(
     trials: int | None = None,
 ) -> Search:
     """Train random settings at a constant rate under successive halving. trials: how many; planned when not given."""
+    names = list(spaces)
+    if deadline < math.inf:
+        session.pace = measure_pace(session, names[0])
     left = seconds_left(deadline)
     planned = coarse_plan(
-        0.75 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.parameters)
+        0.85 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.parameters)
     )
-    names = list(spaces)
     asked = [
         study.ask(names[i % len(names)], spaces[names[i % len(names)]], "coarse")
         for i in range(trials or planned.trials)
@@ -88,11 +91,16 @@ def judge_coarse(search: Search) -> Verdict:
     return Verdict("coarse", "warn" if edges else "pass", summary, evidence, advice)
 
 
-def edges_of(search: Search) -> list[str]:
-    """A sentence for each hyper-parameter of the winner that lies at an end of its range (0 is no edge)."""
+def edges_of(search: Search, whole: Mapping[str, Space] | None = None) -> list[str]:
+    """A sentence for each hyper-parameter of the winner that lies at an end of its range (0 is no edge).
+
+    whole: what was searched before; an end that lies inside of it is none.
+    """
     winner = search.ranked[0]
     found = []
     for name, d in search.spaces[winner.params["optimizer"]].items():
+        if whole is not None and edge_of(whole[winner.params["optimizer"]][name], winner.params[name]) is None:
+            continue
         edge = edge_of(d, winner.params[name]) if not isinstance(d, Choice) else None
         if edge and not isinstance(d, Choice) and not (edge == "lower" and d.low == 0):
             end = d.low if edge == "lower" else d.high

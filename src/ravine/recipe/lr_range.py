@@ -49,7 +49,8 @@ def find_range(session: Session, optimizer: str, deadline: float = math.inf) -> 
     """Try all rates with one optimizer. With little time: fewer rates per decade, seeds and steps, in that order."""
     per_decade, seeds, steps = _grid(session, seconds_left(deadline))
     rates = [LOWEST * 10 ** (i / per_decade) for i in range(DECADES * per_decade + 1)]
-    start, cost, curves = time.monotonic(), 0, []
+    start, cost = time.monotonic(), 0
+    curves: list[list[list[float]]] = []
     for seed in range(seeds):
         curve, trial_steps, done = _one_seed(session, optimizer, rates, session.seed + seed, steps, deadline)
         cost += trial_steps
@@ -104,8 +105,9 @@ def _drop_lost(run: Run) -> None:
     """Stop the rates whose loss has left for good: not finite, or far above where it began."""
     steps = {trial: run.history.steps(trial)["loss"] for trial in run.trials}
     lost = [k for k, t in enumerate(run.trials) if not steps[t][-1] <= 20 * steps[t][0]]
+    kept = [k for k in range(len(run.trials)) if k not in lost]
     if lost:
-        run.keep([k for k in range(len(run.trials)) if k not in lost])
+        run.keep(kept) if kept else run.trials.clear()
 
 
 def read_range(rates: Sequence[float], curves: Sequence[Sequence[Sequence[float]]], steps: int) -> LrRange:
@@ -121,7 +123,7 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[Sequence[float]
         low -= 1
     while high < len(rates) - 1 and good[high + 1]:
         high += 1
-    unsafe = [i for i, row in enumerate(drops) if min(row) < -0.05 * abs(initial)]
+    unsafe = [i for i, row in enumerate(drops) if not min(row) >= -0.05 * abs(initial)]
     safe = (unsafe[0] if unsafe else len(rates)) - 1
     return LrRange(
         rates=list(rates),

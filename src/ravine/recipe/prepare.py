@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ravine.data import Data, from_arrays, load
-from ravine.errors import DataError, SettingError
+from ravine.errors import DataError, ModelError, SettingError
 from ravine.models import MODELS, Model, find_factory
 from ravine.recipe.session import Session, Silent, Watcher, default_batch_size
 from ravine.types import Task
@@ -43,8 +43,8 @@ def prepare(
     found = _data(data, target=target, task=task, test=test, categorical=categorical, seed=seed)
     factory = find_factory(make_model) if isinstance(make_model, str) else make_model
     model = Model(_name(make_model), factory, found.input_shape, found.outputs, dict(settings or {}))
-    model.check()
-    size = batch_size or default_batch_size(len(found.train))
+    _check_gradient(model, model.check())
+    size = default_batch_size(len(found.train)) if batch_size is None else batch_size
     if size < 1:
         raise SettingError(f"batch_size is {size}; it must be 1 or more.")
     return Session(found, model, seed, size, place, watch or Silent())
@@ -62,6 +62,15 @@ def _data(
     raise DataError(
         f"data is {type(data).__name__}; it must be a path or a name (a string), a pair of arrays (x, y), or what ravine.data.load gives."
     )
+
+
+def _check_gradient(model: Model, module: nn.Module) -> None:
+    """Raise ModelError for a module that nothing can be learnt by: its outputs hang on no parameter."""
+    if not module(torch.zeros(2, *model.input_shape)).requires_grad:
+        raise ModelError(
+            f"{model.label} gives outputs without a gradient, so it cannot be trained: look for detach(), "
+            "torch.no_grad() or argmax in forward, and for parameters with requires_grad=False."
+        )
 
 
 def _name(make_model: str | Callable[..., nn.Module]) -> str:

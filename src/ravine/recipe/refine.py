@@ -10,10 +10,23 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ravine.recipe.coarse import edges_of
+from ravine.recipe.pace import measure_pace
 from ravine.recipe.session import Session, seconds_left
 from ravine.recipe.trials import Search, best_trials, make_runs, search_evidence, settle
 from ravine.recipe.verdict import Verdict
-from ravine.search import Asked, Distribution, Log, Space, Study, around, climb, edge_of, fit_trials, refine_plan
+from ravine.search import (
+    Asked,
+    Distribution,
+    Log,
+    Space,
+    Study,
+    Uniform,
+    around,
+    climb,
+    edge_of,
+    fit_trials,
+    refine_plan,
+)
 from ravine.training import History
 
 __all__ = ["judge_refine", "refine", "refined_spaces"]
@@ -39,9 +52,11 @@ def refined_spaces(search: Search) -> dict[str, dict[str, Distribution]]:
 
 def _region(d: Distribution, values: Sequence[float], winner: Asked | None, name: str) -> Distribution:
     region = around(d, values, MARGIN)
-    edge = edge_of(d, winner.params[name]) if winner is not None and isinstance(d, Log) else None
+    edge = edge_of(d, winner.params[name]) if winner is not None else None
     if edge and isinstance(region, Log):
         return Log(region.low / EXTENSION, region.high) if edge == "lower" else Log(region.low, region.high * EXTENSION)
+    if edge == "upper" and isinstance(region, Uniform):
+        return Uniform(region.low, (region.high + 1) / 2)  # a share: half of the way that is left to 1
     return region
 
 
@@ -55,9 +70,11 @@ def refine(
     trials: int | None = None,
 ) -> Search:
     """Train the coarse winner's settings and new ones from its region to the end of a whole schedule."""
+    if deadline < math.inf:
+        session.pace = measure_pace(session, str(before.ranked[0].params["optimizer"]))
     left = seconds_left(deadline)
     planned = refine_plan(
-        0.75 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.parameters)
+        0.85 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.parameters)
     )
     spaces = refined_spaces(before)
     asked = _ask(study, spaces, before, trials or planned.trials)
@@ -87,8 +104,8 @@ def _ask(study: Study, spaces: Mapping[str, Space], before: Search, count: int) 
     ]
 
 
-def judge_refine(search: Search) -> Verdict:
-    """The verdict: what won, and whether the region was wide enough."""
+def judge_refine(search: Search, before: Search) -> Verdict:
+    """The verdict: what won, and whether all that was searched was wide enough."""
     evidence = search_evidence(search)
     if evidence["best"] is None:
         return Verdict(
@@ -98,7 +115,7 @@ def judge_refine(search: Search) -> Verdict:
             evidence,
             ("Lower the rate: the warm-up reached rates the model cannot take.",),
         )
-    evidence["edges"] = edges_of(search)
+    evidence["edges"] = edges_of(search, before.spaces)
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in evidence["best"]["validation"].items())
     summary = f"The best of {evidence['trials']} longer trials (up to {evidence['epochs']} epochs) reached validation {metrics}."
     advice = tuple(f"{edge} Search again with a wider range there." for edge in evidence["edges"])

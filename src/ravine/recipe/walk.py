@@ -22,6 +22,7 @@ from ravine.recipe.trials import PROBE, Search
 from ravine.recipe.verdict import Verdict
 from ravine.search import Space, Study
 from ravine.training import History, Kept
+from ravine.training.run import TRAIN_ROWS
 
 __all__ = ["OPTIMIZERS", "Walk"]
 
@@ -82,14 +83,14 @@ class Walk:
             return []
         deadline = self._begin("refine")
         close = refine(self.session, study, wide, self.history, deadline, trials=self.trials)
-        self._end(judge_refine(close))
+        self._end(judge_refine(close, wide))
         return [wide, close] if close.ranked else [wide]
 
     def read_curves(self, winner: Kept, stopped: str | None) -> None:
         """Step 6. stopped: why the winner's training ended before its schedule, if it did."""
         self._begin("curves")
         data, columns = self.session.data, self.history.epochs(winner.trial)
-        examples = (min(PROBE, len(data.train)), min(PROBE, len(data.validation)))
+        examples = (min(TRAIN_ROWS, len(data.train)), min(PROBE, len(data.validation)))
         self._end(curves(columns, winner, data.task, examples=examples, stopped=stopped))
 
     def tune(self, source: Mapping[str, Any]) -> Result:

@@ -23,12 +23,19 @@ _GOLDEN = -7046029254386353131
 _MIX1 = -4658895280553007687
 _MIX2 = -7723592293110705685
 
+_MOST = 1 - 2**-16  # one of 65,536 draws is kept: the largest rate that such draws can tell from 1
+
 
 def _mix(bits: Tensor) -> Tensor:
-    """Scramble int64 so that counters become uniform bits. Shifts are arithmetic, which mixes as well."""
-    bits = (bits ^ (bits >> 30)) * _MIX1
-    bits = (bits ^ (bits >> 27)) * _MIX2
-    return bits ^ (bits >> 31)
+    """Scramble int64 so that counters become uniform bits, one to one."""
+    bits = (bits ^ _right(bits, 30)) * _MIX1
+    bits = (bits ^ _right(bits, 27)) * _MIX2
+    return bits ^ _right(bits, 31)
+
+
+def _right(bits: Tensor, by: int) -> Tensor:
+    """Shift right and fill with zeros: torch's own shift copies the sign, and x ^ (x >> n) would then lose it."""
+    return (bits >> by) & ((1 << (64 - by)) - 1)
 
 
 def keep_mask(shape: torch.Size, p: Tensor, seed: Tensor, step: Tensor) -> Tensor:
@@ -40,7 +47,7 @@ def keep_mask(shape: torch.Size, p: Tensor, seed: Tensor, step: Tensor) -> Tenso
     counter = torch.arange(-(-count // 4), device=seed.device, dtype=torch.int64)
     bits = _mix(counter * _GOLDEN + _mix(seed + step * _MIX2))
     draws = bits.view(torch.int16)[:count].view(shape)  # uniform on [-2^15, 2^15)
-    threshold = (p.double() * 65536 - 32768).round().to(torch.int16)
+    threshold = (p.double() * 65536 - 32768).round().clamp(max=32767).to(torch.int16)
     return draws >= threshold
 
 
@@ -75,8 +82,10 @@ class Dropout(nn.Module):
 
 
 def _checked(p: float) -> float:
-    if not 0 <= p < 1:
-        raise SettingError(f"dropout is {p!r}; it is the probability of dropping and must lie in [0, 1).")
+    if not 0 <= p <= _MOST:
+        raise SettingError(
+            f"dropout is {p!r}; it is the probability of dropping and must lie in [0, 1), at most 1 - 2^-16."
+        )
     return float(p)
 
 
@@ -94,7 +103,7 @@ def replace_dropout(module: nn.Module, *, seed: int, p: float | None = None) -> 
     if isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
         return replace_dropout(_stateless(module), seed=seed, p=p)
     for parent in list(module.modules()):
-        for name, child in parent.named_children():
+        for name, child in list(parent._modules.items()):  # one layer in two places becomes two layers
             if isinstance(child, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
                 setattr(parent, name, _stateless(child))
     for name, layer in dropouts(module):
@@ -105,5 +114,5 @@ def replace_dropout(module: nn.Module, *, seed: int, p: float | None = None) -> 
 
 
 def _stateless(layer: nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d) -> Dropout:
-    swapped = Dropout(layer.p if layer.p < 1 else 1 - 2**-16, spatial=not isinstance(layer, nn.Dropout))
+    swapped = Dropout(min(layer.p, _MOST), spatial=not isinstance(layer, nn.Dropout))
     return swapped.train(layer.training)

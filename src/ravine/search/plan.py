@@ -6,6 +6,7 @@ Letters: K trials.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = ["Plan", "coarse_plan", "fit_trials", "refine_plan"]
@@ -40,7 +41,7 @@ def coarse_plan(seconds: float, pace: float, steps_per_epoch: int, most: int) ->
     trials = int(min(most, 64, max(8, affordable / longest)))
     if trials * shortest > affordable:
         trials = int(max(min(4, most), affordable / shortest))
-    first = int(min(longest, max(10, affordable / max(trials, 1))))
+    first = int(min(longest, max(10, seconds / pace / _cost(trials, (1, 1, 2), least=1))))
     return Plan(trials, (first, 2 * first, 4 * first))
 
 
@@ -56,7 +57,15 @@ def refine_plan(seconds: float, pace: float, steps_per_epoch: int, most: int) ->
     trials = max(1, min(most, 16, int(affordable / (0.6 * shortest))))
     if trials < 5:
         trials = min(most, 5 if affordable / 5 > 2 * steps_per_epoch else 2 if affordable > 2 * steps_per_epoch else 1)
-    share = 0.6 if trials > 5 else 1.0
-    steps = min(longest, affordable / (share * trials))
+    steps = min(longest, affordable / _cost(trials, (1 / 3, 1 / 3, 1 / 3), least=5))
     whole = max(1, int(steps / steps_per_epoch)) * steps_per_epoch
     return Plan(trials, (max(1, whole // 3), max(1, 2 * whole // 3), whole))
+
+
+def _cost(trials: int, stretches: Sequence[float], *, least: int) -> float:
+    """Trial-steps of a climb: after each stretch the better half, rounded up and at least `least`, goes on."""
+    total, alive = 0.0, trials
+    for stretch in stretches:
+        total += alive * stretch
+        alive = min(alive, max(least, math.ceil(alive / 2)))
+    return total

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ravine.errors import SettingError, nearest
+from ravine.rules import RULES
 
 __all__ = ["SEARCHED", "Choice", "Distribution", "Log", "Space", "Uniform", "around", "check_names", "edge_of"]
 
@@ -62,10 +63,19 @@ Space = Mapping[str, Distribution]
 
 
 def check_names(space: Space) -> None:
-    """Raise SettingError for a name that cannot be searched."""
-    for name in space:
+    """Raise SettingError for a name that cannot be searched, a value that is no distribution, an unknown optimizer."""
+    for name, d in space.items():
         if name not in SEARCHED:
             raise SettingError(f"{name!r} cannot be searched; {nearest(name, SEARCHED)}")
+        if not isinstance(d, Log | Uniform | Choice):
+            raise SettingError(f"space[{name!r}] is {d!r}; write Log(low, high), Uniform(low, high) or Choice([...]).")
+        if name != "optimizer":
+            continue
+        if not isinstance(d, Choice):
+            raise SettingError(f"space['optimizer'] is {d!r}; write Choice(['adamw', 'sgd']).")
+        for option in d.options:
+            if option not in RULES:
+                raise SettingError(f"optimizer {option!r} is not known; {nearest(str(option), RULES)}")
 
 
 def around(d: Distribution, values: Sequence[float], margin: float) -> Distribution:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from ravine.data import Preprocessing, preprocessing_from_json
@@ -61,7 +61,8 @@ def save_model(stem: Path, kept: Kept, model: Model, task: Task, preprocessing: 
         preprocessing=preprocessing.model_dump(mode="json"),
     )
     state = {name: value.cpu().contiguous() for name, value in kept.state.items()}
-    write_atomically(stem.with_suffix(".safetensors"), lambda partial: save_file(state, partial))
+    weights = save(state)  # bytes: save_file hides a full disk in an error of its own
+    write_atomically(stem.with_suffix(".safetensors"), lambda partial: partial.write_bytes(weights))
     write_json(stem.with_suffix(".json"), record.model_dump(mode="json"))
 
 
@@ -77,8 +78,9 @@ def load_model(stem: Path, make_model: Factory | None = None) -> tuple[nn.Module
         record = ModelRecord.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
+        where = " ".join(".".join(map(str, first["loc"])).split())[:200] or "the record"
         raise FolderError(
-            f"{path} is damaged ({'.'.join(map(str, first['loc']))}: {first['msg']}): run again, or take the folder from a copy."
+            f"{path} is damaged ({where}: {first['msg']}): run again, or take the folder from a copy."
         ) from error
     preprocessing = preprocessing_from_json(json.dumps(record.preprocessing))
     module = _module(record, make_model)

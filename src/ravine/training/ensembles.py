@@ -5,6 +5,7 @@ Letters in shapes: B batch, C classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -43,5 +44,4 @@ class Ensemble(nn.Module):
         outputs = torch.stack([member(x) for member in self.members])
         if self.task == "regression":
             return outputs.mean(0)
-        count = torch.tensor(float(len(self.members)), device=outputs.device)
-        return torch.logsumexp(torch.log_softmax(outputs, dim=-1), dim=0) - count.log()
+        return torch.logsumexp(torch.log_softmax(outputs, dim=-1), dim=0) - math.log(len(self.members))

@@ -32,7 +32,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.exists():  # False too where the folder itself is a file
+            partial.unlink()
     return path
 
 
@@ -57,7 +58,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FolderError(f"there is no {path}: give the folder of a finished run.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FolderError(
             f"{path} is damaged ({type(error).__name__}): run again, or take the folder from a copy."
         ) from error

@@ -87,9 +87,15 @@ def save_members(folder: Path, names: Sequence[str]) -> None:
 
 def _members(folder: Path) -> list[str]:
     path = folder / "ensemble.json"
-    names = read_json(path).get("members", [])
-    if not names or any(Path(name).name != name for name in names):
+    record = read_json(path)
+    names = record.get("members") if isinstance(record, dict) else None
+    if not isinstance(names, list) or not names or not all(_plain_name(name) for name in names):
         raise FolderError(
             f"{path} is damaged (it must name checkpoints of this folder): run again, or take the folder from a copy."
         )
-    return [str(name) for name in names]
+    return names
+
+
+def _plain_name(name: object) -> bool:
+    """A file's name alone: nothing that leads to another folder."""
+    return isinstance(name, str) and name != ".." and Path(name).name == name

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from ravine.data import Data, MemorySplit, Split
-from ravine.engines import Engine, Population
+from ravine.engines import Choice, Engine, Population
 from ravine.engines.allocator import keep_freed_memory
 from ravine.engines.threads import threads
+from ravine.errors import SettingError
 from ravine.models import Model
 from ravine.randomness import permutation
 from ravine.schedules import table
@@ -28,7 +29,10 @@ from ravine.training.objective import LOSSES, headline, losses_of, measure, rank
 from ravine.training.setting import Setting
 from ravine.types import Metrics
 
-__all__ = ["Kept", "Run", "outputs_on"]
+__all__ = ["TRAIN_ROWS", "Kept", "Run", "outputs_on"]
+
+TRAIN_ROWS = 2_000
+"""Training rows looked at per evaluation: enough to see a gap, and no second validation in cost."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ class Kept:
 
 
 class Run:
-    """Train `settings` together. They must share optimizer and batch size; the model's structure is one.
+    """Train `settings` together. They must share optimizer and batch size (else SettingError); the model's structure is one.
 
     steps: the horizon T that the schedules are stretched over.
     trials: a number for each setting, used in the history. probe: at most so many rows are looked at per
@@ -62,9 +66,14 @@ class Run:
         history: History | None = None,
         probe: int = 10_000,
         every: int | None = None,
-        engine: Engine = "auto",
+        engine: Engine | Choice = "auto",
         device: torch.device | str = "cpu",
     ) -> None:
+        sizes = sorted({s.batch_size for s in settings})
+        if len(sizes) != 1:
+            raise SettingError(
+                f"a run needs settings of one batch size, got {sizes}: give each batch size a run of its own."
+            )
         keep_freed_memory()
         self.task, self.scale = data.task, data.preprocessing.target.std
         self.settings = list(settings)
@@ -72,10 +81,10 @@ class Run:
         self.history = history if history is not None else History()
         self.train = on_device(data.train, device)
         self.watched = {
-            "train": probed(self.train, probe),
+            "train": probed(self.train, min(probe, TRAIN_ROWS)),
             "validation": probed(on_device(data.validation, device), probe),
         }
-        self.batch_size = min(settings[0].batch_size, len(self.train))
+        self.batch_size = min(sizes[0], len(self.train))
         self.steps_per_epoch = len(self.train) // self.batch_size
         self.rates = torch.stack([s.lr * table(s.shape(), steps) for s in settings], dim=1)  # [T, K]
         modules = [model.build(s.seed, dropout=s.dropout, device=device) for s in settings]
@@ -100,7 +109,7 @@ class Run:
         for _ in range(min(steps, len(self.rates) - self.step)):
             if time.monotonic() >= deadline:
                 return False
-            with threads(self.population.threads):
+            with threads(self.population.choice.threads):
                 x, y, own = self._batch()
                 rates = self.rates[self.step].tolist()
                 record = self.population.step(x, y, rates, own=own)
@@ -113,7 +122,7 @@ class Run:
         """Metrics of every trial on the validation rows, [K]; the history and the best weights are brought up to date."""
         if self._last[0] == self.step:
             return self._last[1]
-        with threads(self.population.threads):
+        with threads(self.population.choice.threads):
             seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
         losses = {name: losses_of(self.task, *pair).tolist() for name, pair in seen.items()}
         metrics = {name: measure(self.task, *pair, scale=self.scale) for name, pair in seen.items()}

@@ -38,8 +38,8 @@ class Setting:
             raise SettingError(f"schedule {self.schedule!r} is not known; {nearest(self.schedule, SCHEDULES)}")
         if not 0 < self.lr < float("inf"):
             raise SettingError(f"lr is {self.lr!r}; it must be a positive number, such as 0.001.")
-        if self.batch_size < 1:
-            raise SettingError(f"batch_size is {self.batch_size!r}; it must be 1 or more.")
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise SettingError(f"batch_size is {self.batch_size!r}; it must be a whole number, 1 or more.")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise SettingError(
                 f"dropout is {self.dropout!r}; it is the probability of dropping and must lie in [0, 1)."
