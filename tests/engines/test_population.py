@@ -1,0 +1,308 @@
+"""The population's own business: choosing an engine, falling back, what it records, decays and leaves alone.
+
+Letters in shapes: K trials, B batch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ravine.engines import Engine, Population
+from ravine.engines.threads import threads
+from ravine.errors import ModelError
+from ravine.models import mlp
+from ravine.randomness import seeded
+from ravine.rules import SGD, AdamW
+
+K, STEPS = 3, 6
+RATES = [0.05, 0.1, 0.2]
+
+both_engines = pytest.mark.parametrize("engine", ["stacked", "one by one"])
+
+
+def batches(count: int = STEPS) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(8)
+    return [
+        (torch.randn(10, 4, generator=generator), torch.randint(3, (10,), generator=generator)) for _ in range(count)
+    ]
+
+
+def made(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with seeded(seed, "test"):
+        return build()
+
+
+def population(build: Callable[[], nn.Module], *, engine: Engine = "auto", trials: int = K) -> Population:
+    modules = [made(build, k) for k in range(trials)]
+    return Population(modules, [SGD(momentum=0.9)] * trials, F.cross_entropy, engine=engine)
+
+
+class Base(nn.Module):
+    """A linear classifier with something in its way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+
+class Branches(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.linear(x)
+        return out if out.sum() > 0 else 2 * out
+
+
+class ReadsANumber(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * (1 + abs(self.linear.bias[0].item()))
+
+
+class Refuses(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        if torch._C._functorch.is_batchedtensor(self.linear.weight):
+            raise ValueError
+        return self.linear(x)
+
+
+class Draws(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(F.dropout(x, 0.5, self.training))
+
+
+class Counts(Base):
+    """Assigns its buffer anew instead of changing it in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.seen = self.seen + 1
+        return self.linear(x)
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [(Branches, "data-dependent control flow"), (ReadsANumber, r"\.item\(\)"), (Refuses, "ValueError")],
+)
+def test_a_model_that_vmap_refuses_is_trained_one_by_one_and_the_reason_is_named(build: type[Base], said: str) -> None:
+    found = population(build)
+    for x, y in batches():
+        found.step(x, y, RATES)
+    assert found.engine == "one by one"
+    assert found.choice.reason.startswith(f"vmap cannot run {build.__name__}: ")
+    assert "\n" not in found.choice.reason
+    assert re.search(said, found.choice.reason)
+    for k, rate in enumerate(RATES):
+        module = made(build, k)
+        optimizer = torch.optim.SGD(module.parameters(), lr=rate, momentum=0.9)
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(module(x), y).backward()
+            optimizer.step()
+        torch.testing.assert_close(found.state(k), dict(module.state_dict()), rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_that_draws_is_reseeded_by_trial_and_step() -> None:
+    before = torch.get_rng_state()
+    whole, alone = population(Draws), population(Draws)
+    alone.keep([1])
+    for x, y in batches():
+        whole.step(x, y, RATES)
+        alone.step(x, y, [RATES[1]])
+    assert "draws from torch's global generator" in whole.choice.reason
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.testing.assert_close(whole.state(1), alone.state(0), rtol=1e-5, atol=1e-6)
+    again = population(Draws)
+    torch.rand(5)  # wherever the global generator stands
+    for x, y in batches():
+        again.step(x, y, RATES)
+    assert torch.equal(again.stack.flat, whole.stack.flat)
+
+
+def test_the_draws_of_a_model_differ_from_step_to_step_and_from_trial_to_trial() -> None:
+    modules = [made(Draws, 0) for _ in range(2)]
+    found = Population(modules, [SGD()] * 2, F.cross_entropy, seeds=[1, 2])
+    x, y = batches()[0]
+    first, second = (found.step(x, y, [1e-12, 1e-12]).loss for _ in range(2))
+    assert first[0] != first[1]
+    assert first[0] != second[0]
+
+
+def test_a_buffer_that_is_assigned_anew_is_counted_right_and_survives_a_cut() -> None:
+    found = population(Counts)
+    for x, y in batches(4):
+        found.step(x, y, RATES)
+    found.keep([2, 0])
+    for x, y in batches(2):
+        found.step(x, y, RATES[:2])
+    assert "Counts assigns a buffer anew" in found.choice.reason
+    assert [found.state(k)["seen"].item() for k in range(2)] == [6, 6]
+    assert found.stack.buffers["seen"].tolist() == [6, 6]
+
+
+@pytest.mark.parametrize("build", [Draws, Counts])
+def test_a_stack_that_would_train_wrongly_is_refused_when_asked_for(build: type[Base]) -> None:
+    with pytest.raises(ModelError, match="write engine='auto'"):
+        population(build, engine="stacked").step(*batches()[0], RATES)
+
+
+def test_looking_at_the_first_batch_leaves_no_trace() -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+
+    with threads(2):  # so that the number of threads is measured as well
+        looked = population(build)
+        looked.step(*batches()[0], RATES)
+    plain = population(build, engine=looked.engine)
+    plain.step(*batches()[0], RATES)
+    assert looked.choice.reason.startswith("measured: ")
+    assert looked.choice.threads in (None, 1)
+    for k in range(K):
+        torch.testing.assert_close(looked.state(k), plain.state(k), rtol=1e-5, atol=1e-6)
+        assert looked.state(k)["1.num_batches_tracked"] == 1
+
+
+def test_one_trial_is_run_by_the_plain_engine() -> None:
+    found = population(Base.__subclasses__()[0], trials=1, engine="stacked")
+    found.step(*batches()[0], [0.1])
+    assert (found.engine, found.choice.reason, len(found)) == ("one by one", "there is one trial", 1)
+
+
+@both_engines
+def test_weights_decay_and_biases_and_scales_do_not(engine: Engine) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 3))
+
+    found = Population(
+        [made(build, k) for k in range(K)], [AdamW(weight_decay=0.5)] * K, F.cross_entropy, engine=engine
+    )
+    for x, y in batches():
+        found.step(x, y, RATES)
+    for k, rate in enumerate(RATES):
+        module = made(build, k)
+        groups = [
+            {"params": [p for p in module.parameters() if p.ndim >= 2], "weight_decay": 0.5},
+            {"params": [p for p in module.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=rate)
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(module(x), y).backward()
+            optimizer.step()
+        torch.testing.assert_close(found.state(k), dict(module.state_dict()), rtol=1e-4, atol=1e-5)
+
+
+@both_engines
+def test_the_record_holds_the_loss_before_the_step_and_both_norms(engine: Engine) -> None:
+    found = population(lambda: mlp((4,), 3, hidden=(6,)), engine=engine)
+    x, y = batches()[0]
+    before = found.stack.flat.clone()
+    losses = [F.cross_entropy(module(x), y) for module in found.stack.modules]
+    norms = [
+        torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))]).norm()
+        for loss, module in zip(losses, found.stack.modules, strict=True)
+    ]
+    record = found.step(x, y, RATES)
+    torch.testing.assert_close(record.loss, torch.stack(losses).detach())
+    torch.testing.assert_close(record.grad_norm, torch.stack(norms))
+    moved = (found.stack.flat - before).norm(dim=1)
+    torch.testing.assert_close(record.update_ratio, moved / before.norm(dim=1), rtol=1e-4, atol=0)
+    torch.testing.assert_close(moved, torch.tensor(RATES) * record.grad_norm, rtol=1e-4, atol=0)  # the first step
+
+
+@both_engines
+def test_frozen_parameters_stay_as_each_trial_has_them(engine: Engine) -> None:
+    def build() -> nn.Module:
+        model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+        model[0].requires_grad_(False)
+        return model
+
+    found = population(build, engine=engine)
+    for x, y in batches():
+        found.step(x, y, RATES)
+    for k in range(K):
+        start = made(build, k)
+        assert torch.equal(found.state(k)["0.weight"], start[0].weight)
+        assert not torch.equal(found.state(k)["2.weight"], start[2].weight)
+    torch.testing.assert_close(found.outputs(x), torch.stack([m(x) for m in found.stack.modules]).detach())
+
+
+@both_engines
+def test_tied_parameters_stay_tied_and_take_both_gradients(engine: Engine) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.out = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+            self.two.weight = self.one.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.two(self.one(x).relu()))
+
+    found, module = population(Tied, engine=engine), made(Tied, 1)
+    optimizer = torch.optim.SGD(module.parameters(), lr=RATES[1], momentum=0.9)
+    for x, y in batches():
+        found.step(x, y, RATES)
+        optimizer.zero_grad()
+        F.cross_entropy(module(x), y).backward()
+        optimizer.step()
+    state = found.state(1)
+    assert torch.equal(state["one.weight"], state["two.weight"])
+    torch.testing.assert_close(state, dict(module.state_dict()), rtol=1e-4, atol=1e-5)
+
+
+@both_engines
+def test_outputs_are_those_of_evaluation_mode_in_any_chunks(engine: Engine) -> None:
+    found = population(lambda: mlp((4,), 3, hidden=(6,), dropout=0.5), engine=engine)
+    x, y = batches()[0]
+    found.step(x, y, RATES)
+    wanted = torch.stack([module.eval()(x) for module in found.stack.modules]).detach()
+    torch.testing.assert_close(found.outputs(x), wanted)
+    torch.testing.assert_close(found.outputs(x, chunk=3), wanted)
+
+
+def test_a_state_is_a_copy_that_training_does_not_reach() -> None:
+    found = population(lambda: nn.Linear(4, 3))
+    state = found.state(0)
+    before = state["weight"].clone()
+    found.step(*batches()[0], RATES)
+    assert torch.equal(state["weight"], before)
+
+
+def linear(bias: bool = True, dtype: torch.dtype = torch.float32, frozen: bool = False) -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 3, bias=bias, dtype=dtype)).requires_grad_(not frozen)
+
+
+def half_frozen() -> nn.Module:
+    model = linear()
+    model[0].bias.requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (linear(), linear(bias=False)),
+        (linear(bias=False), linear()),  # more than the first, too
+        (nn.Linear(4, 3), nn.Linear(4, 2)),
+        (linear(), linear(dtype=torch.float64)),
+        (linear(), half_frozen()),
+        (nn.BatchNorm1d(3), nn.BatchNorm1d(3, track_running_stats=False)),
+    ],
+)
+def test_modules_of_two_structures_are_refused(one: nn.Module, other: nn.Module) -> None:
+    with pytest.raises(ModelError, match="stacked modules differ"):
+        Population([one, other], [SGD()] * 2, F.cross_entropy)
+
+
+def test_no_modules_and_too_few_rules_are_refused() -> None:
+    with pytest.raises(ModelError, match="at least one module"):
+        Population([], [], F.cross_entropy)
+    with pytest.raises(ModelError, match="got 1 modules and 2 rules"):
+        Population([linear()], [SGD()] * 2, F.cross_entropy)

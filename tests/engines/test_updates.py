@@ -1,0 +1,148 @@
+"""Running a rule over packed parameters: at once, or each parameter by itself when the rule looks across.
+
+Letters in shapes: K trials, P parameters of one trial.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ravine.engines.packing import Layout
+from ravine.engines.stacking import per_trial, stack_rules
+from ravine.engines.updates import MappedUpdate, PackedUpdate, update_for
+from ravine.rules import SGD, Adam, AdamW, Rule
+from ravine.types import Hyper
+
+K = 4
+
+
+class NormalizedState(NamedTuple):
+    velocity: Tensor
+    spare: Tensor | None = None  # a structure without memory here
+
+
+class NormalizedNumbers(NamedTuple):
+    rate: Hyper
+    keep: Hyper
+    decay: Hyper
+
+
+@dataclass(frozen=True)
+class Normalized(Rule):
+    """Step along the mean of past gradients, each divided by its own norm: a rule that looks across coordinates."""
+
+    keep: Hyper = 0.5
+    weight_decay: Hyper = 0.0
+
+    elementwise: ClassVar[bool] = False
+
+    def init(self, param: Tensor) -> NormalizedState:
+        return NormalizedState(torch.zeros_like(param))
+
+    def coefficients(self, lr: Hyper, step: int) -> NormalizedNumbers:
+        return NormalizedNumbers(lr / step**0.5, self.keep, self.weight_decay)
+
+    def apply(self, param: Tensor, grad: Tensor, state: Any, by: Any) -> tuple[Tensor, NormalizedState]:
+        grad = grad + by.decay * param
+        velocity = by.keep * state.velocity + grad / (grad.norm() + 1e-12)
+        return param - by.rate * velocity, NormalizedState(velocity)
+
+
+class Nothing(NamedTuple):
+    """No memory at all."""
+
+
+@dataclass(frozen=True)
+class Direction(Normalized):
+    """Step along the gradient's direction, without memory."""
+
+    def init(self, param: Tensor) -> Nothing:  # noqa: ARG002 - the contract of a rule
+        return Nothing()
+
+    def apply(self, param: Tensor, grad: Tensor, state: Any, by: Any) -> tuple[Tensor, Any]:
+        return param - by.rate * grad / grad.norm(), state
+
+
+def layout() -> Layout:
+    return Layout.of(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)))
+
+
+def draws(count: int, *shape: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(4)
+    return [torch.randn(*shape, generator=generator, dtype=torch.float64) for _ in range(count)]
+
+
+def alone(rule: Rule, rate: float, start: Tensor, grads: list[Tensor]) -> Tensor:
+    """One trial by the bare rule, parameter by parameter, biases without decay. start, grads: [P]."""
+    found = layout()
+    flat = start.clone()
+    plain = type(rule)(**{**vars(rule), "weight_decay": 0.0})
+    for name, param in found.views(flat).items():
+        chosen = rule if name in found.decaying else plain
+        value, state = param.clone(), chosen.init(param)
+        for step, grad in enumerate(grads, start=1):
+            value, state = chosen.update(value, found.views(grad)[name], state, lr=rate, step=step)
+        param.copy_(value)
+    return flat
+
+
+RULE_SETS = {
+    "normalized": [Normalized(keep=0.1 * k, weight_decay=0.3 * k) for k in range(K)],
+    "direction": [Direction() for _ in range(K)],
+    "sgd": [SGD(momentum=0.1 * k, weight_decay=0.3 * k) for k in range(1, K + 1)],
+    "adam": [Adam(beta1=0.5 + 0.1 * k, weight_decay=0.1) for k in range(K)],
+    "adamw amsgrad": [AdamW(weight_decay=0.3 * k, amsgrad=True) for k in range(K)],
+}
+
+
+@pytest.mark.parametrize("kind", RULE_SETS)
+def test_every_trial_moves_as_the_bare_rule_moves_it_alone(kind: str) -> None:
+    rules, rates, found = RULE_SETS[kind], [0.1, 0.2, 0.3, 0.4], layout()
+    start, *grads = draws(6, K, found.size)
+    flat = start.clone()
+    update = update_for(stack_rules(rules), found, flat)
+    for step, grad in enumerate(grads, start=1):
+        before = flat.clone()
+        change = update.step(flat, grad, per_trial(rates), step)
+        torch.testing.assert_close(change, flat - before, rtol=0, atol=0)
+    for k in range(K):
+        wanted = alone(rules[k], rates[k], start[k], [grad[k] for grad in grads])
+        torch.testing.assert_close(flat[k], wanted, rtol=1e-12, atol=1e-12)  # float64, the same operations
+
+
+@pytest.mark.parametrize("kind", RULE_SETS)
+def test_trials_that_are_kept_go_on_with_their_own_numbers_and_memory(kind: str) -> None:
+    rules, rates, found, kept = RULE_SETS[kind], [0.1, 0.2, 0.3, 0.4], layout(), [3, 1]
+    start, *grads = draws(6, K, found.size)
+    flat = start.clone()
+    update = update_for(stack_rules(rules), found, flat)
+    for step, grad in enumerate(grads[:3], start=1):
+        update.step(flat, grad, per_trial(rates), step)
+    update.keep(torch.tensor(kept))
+    flat = flat[kept]
+    for step, grad in enumerate(grads[3:], start=4):
+        update.step(flat, grad[kept], per_trial([rates[k] for k in kept]), step)
+    for position, k in enumerate(kept):
+        wanted = alone(rules[k], rates[k], start[k], [grad[k] for grad in grads])
+        torch.testing.assert_close(flat[position], wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_only_a_rule_that_looks_across_is_mapped() -> None:
+    found = layout()
+    flat = torch.zeros(K, found.size)
+    assert isinstance(update_for(Normalized(), found, flat), MappedUpdate)
+    assert isinstance(update_for(SGD(), found, flat), PackedUpdate)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", RULE_SETS)
+def test_numbers_in_float64_leave_the_dtype_of_the_parameters(kind: str, dtype: torch.dtype) -> None:
+    found = layout()
+    flat, grad = (each.to(dtype) for each in draws(2, K, found.size))
+    update = update_for(stack_rules(RULE_SETS[kind]), found, flat)
+    assert update.step(flat, grad, per_trial([0.1, 0.2, 0.3, 0.4]), 1).dtype == dtype
