@@ -1,0 +1,7 @@
+"""A run folder in, one self-contained HTML page out; nothing new is computed here."""
+
+from __future__ import annotations
+
+from ravine.reports.write import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,1 @@
+"""The report's pictures: records in, Plotly figures out, one idea per file."""

@@ -1,0 +1,55 @@
+"""The training curves of a run: columns of numbers out of `history/*.parquet`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from ravine.errors import FolderError
+
+__all__ = ["EPOCH_COLUMNS", "STEP_COLUMNS", "Curves", "of_trial", "read_curves", "read_trial_numbers"]
+
+EPOCH_COLUMNS = ("trial", "epoch", "step", "train_loss", "train_metric", "validation_loss", "validation_metric")
+STEP_COLUMNS = ("step", "lr", "grad_norm", "update_ratio")
+
+Curves = Mapping[str, np.ndarray]
+"""Column name -> values, all of one length [rows]."""
+
+
+def read_curves(path: Path, columns: tuple[str, ...], trial: int | None = None) -> Curves | None:
+    """The named columns, of all trials or of one; None when there is no such file.
+
+    Raises FolderError when the file is not Parquet or lacks one of the columns.
+    """
+    if not path.is_file():
+        return None
+    chosen = None if trial is None else [("trial", "==", trial)]
+    try:
+        held = pyarrow.parquet.read_schema(path).names
+        missing = [name for name in ("trial", *columns) if name not in held]
+        if missing:
+            raise damaged(path, f"it lacks the column {missing[0]}")
+        table = pyarrow.parquet.read_table(path, columns=list(columns), filters=chosen)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise damaged(path, (str(error).splitlines() or [type(error).__name__])[0]) from error
+    return {name: table.column(name).to_numpy() for name in columns}
+
+
+def damaged(path: Path, reason: str) -> FolderError:
+    return FolderError(f"{path} is damaged: {reason}; restore it, or run the command again with a new --out.")
+
+
+def read_trial_numbers(path: Path) -> list[int]:
+    """The trials that have a row, ascending; none when there is no such file."""
+    curves = read_curves(path, ("trial",))
+    return [] if curves is None else [int(number) for number in np.unique(curves["trial"])]
+
+
+def of_trial(curves: Curves, trial: int) -> Curves:
+    """The rows of one trial."""
+    rows = curves["trial"] == trial
+    return {name: values[rows] for name, values in curves.items()}

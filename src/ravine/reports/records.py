@@ -1,0 +1,201 @@
+"""The JSON records of a run folder, as frozen values with checked fields.
+
+Each class mirrors one record or one part of it; a field that is missing here is a field the report cannot do
+without. Unknown fields are kept by the evidence classes (the tables show them) and ignored by the others.
+Letters: N initializations, K rates tried, R rates of the range test, S seeds, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "Config",
+    "CurveReading",
+    "Evaluation",
+    "Evidence",
+    "InitialLoss",
+    "LrRange",
+    "Overfit",
+    "OverfitCurve",
+    "Result",
+    "SearchSummary",
+    "StepRecord",
+    "Sweep",
+    "Winner",
+]
+
+Number = float | None
+"""None where the record holds null: not measured, or not finite."""
+
+Scores = dict[str, Number]
+"""`{"accuracy", "nll"}` (share of 1; nats per example) or `{"rmse", "r2"}` (units of the target; share)."""
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True, protected_namespaces=())
+
+
+class Evidence(Record):
+    """What a step measured; unknown fields are kept in `model_extra`."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Data(Record):
+    name: str
+    target: str | None = None
+    task: Literal["classification", "regression"]
+    input_shape: tuple[int, ...]
+    outputs: int
+    classes: tuple[str, ...] = ()
+    sizes: dict[str, int]  # examples in each split
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+
+class Model(Record):
+    name: str | None = None  # None when it was given as a Python object
+    settings: dict[str, Any] = {}
+    parameters: int | None = None
+
+
+class Config(Record):
+    """`config.json`: what was asked, of which data, with which versions."""
+
+    ravine: str
+    command: str = ""  # empty when the run was started from Python
+    created: str
+    data: Data
+    model: Model
+    seed: int
+    budget_s: Number = None  # seconds of wall clock; None when no budget was given
+    device: str
+    versions: dict[str, str]
+
+
+class StepRecord(Record):
+    """`steps/*.json`: one verdict; `evidence` is checked apart, by the class of its step."""
+
+    step: str
+    status: Literal["pass", "warn", "fail"]
+    summary: str
+    evidence: dict[str, Any] = {}
+    advice: tuple[str, ...] = ()
+    seconds: Number = None
+
+
+class InitialLoss(Evidence):
+    expected: float
+    mean: Number
+    sd: Number
+    tolerance: Number
+    losses: tuple[Number, ...]  # [N]
+    unit: str
+
+
+class OverfitCurve(Record):
+    step: tuple[int, ...] = ()
+    loss: tuple[Number, ...] = ()
+    metric: tuple[Number, ...] = ()
+
+
+class Overfit(Evidence):
+    samples: int
+    batches: int
+    batch_size: int
+    optimizer: str
+    goal: float
+    metric: str
+    rates: tuple[float, ...]  # [K]
+    final_loss: tuple[Number, ...]  # [K]
+    final_metric: tuple[Number, ...]  # [K]
+    reached_at_step: tuple[int | None, ...]  # [K]
+    best: int | None = None  # index into rates
+    curve: OverfitCurve = OverfitCurve()  # of the best rate
+    cause: str | None = None
+
+
+class Sweep(Record):
+    """The range test of one optimizer; rates are learning rates."""
+
+    rates: tuple[float, ...]  # [R]
+    initial_loss: Number = None
+    final_loss: tuple[tuple[Number, ...], ...]  # [R, S]; None = diverged
+    low: Number = None
+    high: Number = None
+    best: Number = None
+    largest_safe: Number = None
+    uncertainty_decades: Number = None
+    steps: int | None = None
+    seeds: int | None = None
+
+
+class LrRange(Evidence):
+    optimizers: dict[str, Sweep]
+
+
+class BestOfSearch(Record):
+    trial: int
+    hyperparameters: dict[str, Any] = {}
+    validation: Scores = {}
+
+
+class SearchSummary(Evidence):
+    trials: int
+    stopped_early: int = 0
+    diverged: int = 0
+    epochs: int | None = None  # of the longest trial
+    space: dict[str, Any] = {}
+    best: BestOfSearch | None = None
+    edges: tuple[str, ...] = ()
+
+
+class CurveReading(Evidence):
+    trial: int
+    label: str
+    train_metric: Number = None
+    validation_metric: Number = None
+    gap: Number = None
+    gap_error: Number = None  # two standard errors
+    slope_per_epoch: Number = None
+
+
+class Evaluation(Record):
+    """`evaluation.json`: the numbers on the held-out split."""
+
+    split: str
+    task: str
+    metric: str
+    best: Scores
+    ensemble: Scores | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None  # [C, C], rows = true class, of the best model
+    predicted: tuple[Number, ...] | None = None
+    actual: tuple[Number, ...] | None = None
+
+
+class Winner(Record):
+    trial: int | None = None
+    hyperparameters: dict[str, Any] = {}
+    validation: Scores | None = None
+    test: Scores | None = None
+    command: str | None = None
+
+
+class EnsembleRecord(Record):
+    size: int
+    members: tuple[int, ...] = ()
+    validation: Scores | None = None
+    test: Scores | None = None
+
+
+class Result(Record):
+    """`result.json`: what the run handed back."""
+
+    best: Winner | None = None
+    ensemble: EnsembleRecord | None = None
+    trials: int | None = None
+    seconds: Number = None
+    out: str | None = None
