@@ -39,15 +39,9 @@ class Folder:
         if path is None:
             return cls(None)
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not overwrite:
-                raise FolderError(f"{path} exists already: write --overwrite to replace it, or another --out.")
-            if path.is_dir() and not (path / "config.json").exists():
-                raise FolderError(
-                    f"{path} is not a run folder (it has no config.json), so it is not overwritten: choose another --out."
-                )
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
         try:
+            if path.is_file() or (path.is_dir() and any(path.iterdir())):
+                _clear(path, overwrite)
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(path, error) from error
@@ -94,6 +88,17 @@ class Folder:
     def record(self, name: str, record: Mapping[str, Any]) -> None:
         if self.path is not None:
             write_json(self.path / name, record)
+
+
+def _clear(path: Path, overwrite: bool) -> None:
+    """Delete the run that stands at `path` if that is asked for, and nothing else."""
+    is_run = (path / "config.json").is_file()
+    if path.is_symlink() or not is_run:
+        kind = "a link" if path.is_symlink() else "a file" if path.is_file() else "a folder without a config.json"
+        raise FolderError(f"{path} exists already and is {kind}, not a run folder: choose another --out.")
+    if not overwrite:
+        raise FolderError(f"{path} exists already: write --overwrite to replace it, or another --out.")
+    shutil.rmtree(path)
 
 
 def _described(data: Data) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class LrRange:
     """What one optimizer's rates did. Losses are of training batches."""
 
     rates: list[float]  # [R], rising
-    initial_loss: float
+    initial_loss: float  # of the untrained model, on the batches of the end
     final_loss: list[list[float]]  # [R][S]; NaN where it diverged
     low: float  # the loss drops markedly from here ...
     high: float  # ... to here
@@ -52,6 +52,8 @@ def find_range(session: Session, optimizer: str, deadline: float = math.inf) -> 
     start, cost = time.monotonic(), 0
     curves: list[list[list[float]]] = []
     for seed in range(seeds):
+        if curves and time.monotonic() > deadline:
+            break
         curve, trial_steps, done = _one_seed(session, optimizer, rates, session.seed + seed, steps, deadline)
         cost += trial_steps
         if done < steps and curves:
@@ -112,9 +114,13 @@ def _drop_lost(run: Run) -> None:
 
 def read_range(rates: Sequence[float], curves: Sequence[Sequence[Sequence[float]]], steps: int) -> LrRange:
     """The range from loss curves [S][R][T]; a curve shorter than `steps` diverged."""
-    initial = statistics.median(curve[0] for seed in curves for curve in seed)
+    starts = [_untrained(seed[0], steps) for seed in curves]
+    initial = statistics.median(starts)
     final = [[_end(seed[i], steps) for seed in curves] for i in range(len(rates))]
-    drops = [[initial - loss if math.isfinite(loss) else -math.inf for loss in row] for row in final]
+    drops = [
+        [start - loss if math.isfinite(loss) else -math.inf for start, loss in zip(starts, row, strict=True)]
+        for row in final
+    ]
     mean = [statistics.fmean(row) for row in drops]
     best = max(range(len(rates)), key=lambda i: mean[i])
     good = [min(row) >= 0.5 * mean[best] for row in drops]  # with every seed at least half of the best drop
@@ -138,6 +144,16 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[Sequence[float]
         steps=steps,
         seeds=len(curves),
     )
+
+
+def _untrained(lowest: Sequence[float], steps: int) -> float:
+    """The loss that a rate's end is compared with: that of the lowest rate, on the same batches, where it learnt nothing.
+
+    Small batches differ by more than a rate may change; so their losses at the beginning count only where the
+    lowest rate has learnt markedly, or did not come to the end.
+    """
+    begin, end = statistics.median(lowest[:TAIL]), _end(lowest, steps)
+    return end if end > 0.75 * begin else begin
 
 
 def _end(curve: Sequence[float], steps: int) -> float:

@@ -70,7 +70,7 @@ def _train(run: Run, session: Session, deadline: float) -> tuple[float, bool]:
     in_time = True
     while in_time and not run.finished and run.trials:
         before = run.step
-        in_time = run.advance(EVERY, deadline=deadline)
+        in_time = run.advance(EVERY, deadline=deadline if run.step else math.inf)  # a verdict needs a few steps
         trial_steps += (run.step - before) * len(run.trials)
         reached = [m[metric] for m in run.evaluate()]
         session.watch.advance(run.step / MOST_STEPS, f"{metric} {max(reached):.3f} on the sample")

@@ -1,0 +1,35 @@
+"""How long a step of one trial takes here and now, measured before a search is planned."""
+
+from __future__ import annotations
+
+import time
+
+from ravine.recipe.session import Session
+from ravine.recipe.trials import PROBE
+from ravine.search import fit_trials
+from ravine.training import Run, Setting
+
+__all__ = ["measure_pace"]
+
+TRIALS, WARM, STEPS = 4, 2, 10
+
+
+def measure_pace(session: Session, optimizer: str) -> float:
+    """Seconds per trial and step, an evaluation per epoch (or per 50 steps) included.
+
+    A small population is trained for a few steps and thrown away; what was measured in an earlier step of
+    the recipe may be minutes old, and other programs use the machine too.
+    """
+    count = min(TRIALS, fit_trials(session.parameters))
+    settings = [
+        Setting(optimizer, lr=1e-4, batch_size=session.batch_size, seed=session.seed + k, order=session.seed)
+        for k in range(count)
+    ]
+    run = Run(session.data, session.model, settings, steps=WARM + STEPS, probe=PROBE, device=session.device)
+    run.advance(WARM)
+    start = time.perf_counter()
+    run.advance(STEPS)
+    middle = time.perf_counter()
+    run.evaluate()
+    end = time.perf_counter()
+    return ((middle - start) / STEPS + (end - middle) / max(session.steps_per_epoch, 50)) / count
