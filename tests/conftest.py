@@ -1,0 +1,39 @@
+"""What every test shares: one thread, and two tiny data sets.
+
+One thread, because other programs use the same cores and two threads that wait for each other are slower than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from ravine.data import Data, from_arrays
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def three_classes() -> Data:
+    """200 examples of 5 features in 3 classes, which a small network can tell apart."""
+    generator = torch.Generator().manual_seed(1)
+    y = torch.arange(200) % 3
+    x = torch.randn(200, 5, generator=generator) + 1.5 * torch.nn.functional.one_hot(y, 5)
+    return from_arrays(x, y.numpy(), task="classification")
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Data:
+    """150 examples of 4 features with a number to predict, of mean 40 and standard deviation near 10."""
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(150, 4, generator=generator)
+    y = 40 + 10 * torch.tanh(x[:, 0] - x[:, 1]) + torch.randn(150, generator=generator)
+    return from_arrays(x, y.numpy(), task="regression")
