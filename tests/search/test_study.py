@@ -90,3 +90,13 @@ def test_a_trial_that_is_told_twice_is_our_own_mistake() -> None:
     study.tell(one.number, {"accuracy": 1.0, "nll": 0.0}, epochs=1)
     with pytest.raises(KeyError):
         study.tell(one.number, {"accuracy": 1.0, "nll": 0.0}, epochs=1)
+
+
+def test_a_closed_study_is_one_file(tmp_path: Path) -> None:
+    study = Study(tmp_path, "classification", 0, ["adamw"])
+    (asked,) = ask_all(study, 1)
+    study.tell(asked.number, {"accuracy": 0.5, "nll": 1.0}, epochs=1)
+    assert (tmp_path / "study.db-wal").exists()
+    study.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+    assert opened(tmp_path).best_value == 0.5

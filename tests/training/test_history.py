@@ -98,3 +98,21 @@ def test_a_loss_that_is_not_finite_is_recorded_as_it_is(tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / "steps.parquet")
     assert str(table["loss"].to_pylist()) == "[nan]"
     assert table["grad_norm"].to_pylist() == [float("inf")]
+
+
+def test_rows_beyond_one_block_go_on_in_the_next() -> None:
+    history = History()
+    for step in range(1, 601):
+        history.step([3, 5], step, [0.1 * step, 0.2], record(float(step), 2))
+    assert history.steps(5)["step"] == list(range(1, 601))
+    assert history.steps(5)["loss"] == [float(step + 1) for step in range(1, 601)]
+    assert history.steps(3)["lr"] == [0.1 * step for step in range(1, 601)]
+
+
+def test_runs_that_take_turns_keep_to_their_own_blocks() -> None:
+    history = History()
+    for step in range(1, 301):
+        history.step([0], step, [0.1], record(0.0, 1))
+        history.step([1], step, [0.1], record(50.0, 1))
+    assert history.steps(0)["step"] == list(range(1, 301))
+    assert set(history.steps(1)["loss"]) == {50.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from ravine.recipe.budget import Budget
@@ -75,7 +76,10 @@ class Walk:
     def search(self, ranges: Mapping[str, LrRange]) -> list[Search]:
         """Steps 4 and 5: the phases that ended with at least one finite trial."""
         spaces = coarse_spaces(ranges, dropout=self.session.has_dropout, given=self.space)
-        study = Study(self.folder.path, self.session.data.task, self.session.seed, list(spaces))
+        with closing(Study(self.folder.path, self.session.data.task, self.session.seed, list(spaces))) as study:
+            return self._phases(study, spaces)
+
+    def _phases(self, study: Study, spaces: Mapping[str, Space]) -> list[Search]:
         deadline = self._begin("coarse")
         wide = coarse(self.session, study, spaces, self.history, deadline, trials=self.trials)
         self._end(judge_coarse(wide))

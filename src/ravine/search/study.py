@@ -41,9 +41,10 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.measured = "accuracy" if headline(task) == "accuracy" else "rmse"
         self.optimizers = sorted(optimizers)
+        self._storage = _storage(folder / "study.db") if folder else None
         self._study = optuna.create_study(
             study_name=STUDY_NAME,
-            storage=_storage(folder / "study.db") if folder else None,
+            storage=self._storage,
             sampler=optuna.samplers.RandomSampler(seed=seed % 2**32),
             direction="maximize" if self.measured == "accuracy" else "minimize",
         )
@@ -86,6 +87,12 @@ class Study:
     @property
     def trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
+
+    def close(self) -> None:
+        """Let go of the file: what SQLite kept in its write-ahead log goes into study.db, which then stands alone."""
+        if self._storage is not None:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: Distribution) -> None:

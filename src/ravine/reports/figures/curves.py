@@ -57,7 +57,7 @@ def winner_steps(steps: Curves) -> list[Picture]:
     if not len(steps["step"]):
         return []
     part = thinned(len(steps["step"]))
-    thin = "" if part.step == 1 else f" Every {part.step}th step is drawn."
+    thin = "" if part.step == 1 else f" Of every {part.step} steps one is drawn."
     kinds = (
         ("lr", "learning rate", "Learning rate of the winner", "linear", "The schedule as it was run."),
         (
