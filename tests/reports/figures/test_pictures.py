@@ -125,7 +125,7 @@ def test_a_long_curve_is_thinned_and_says_so():
     steps = {name: np.arange(1.0, 9001.0) for name in ("step", "lr", "grad_norm", "update_ratio")}
     for picture in winner_steps(steps):
         assert len(picture.figure.data[0].x) <= 2000
-        assert "Every 5th step" in picture.caption
+        assert "Of every 5 steps one is drawn." in picture.caption
 
 
 def test_a_winner_without_history_has_no_curves(run):
