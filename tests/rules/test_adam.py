@@ -44,15 +44,16 @@ def test_the_bias_correction_of_float32_trials_is_right_to_1e_7_at_the_first_ste
     betas = torch.tensor([[0.9], [0.999], [0.9999]], dtype=torch.float64)
     by = narrow(Adam(beta2=betas).coefficients(0.1, 1), torch.zeros(3, 2))
     exact = torch.tensor([[0.1], [0.001], [0.0001]], dtype=torch.float64)
-    assert by.take2.dtype == by.root.dtype == torch.float32
+    assert by.take2.dtype == by.rate.dtype == by.eps.dtype == torch.float32
     torch.testing.assert_close(by.take2.double(), exact, rtol=1e-7, atol=0)
-    torch.testing.assert_close(by.root.double(), exact.sqrt(), rtol=1e-7, atol=0)
+    torch.testing.assert_close(by.rate.double(), exact.sqrt(), rtol=1e-7, atol=0)  # lr / (1 - beta1) is 1 here
+    torch.testing.assert_close(by.eps.double(), 1e-8 * exact.sqrt(), rtol=1e-7, atol=0)
 
 
 def test_the_bias_correction_fades_over_many_steps() -> None:
     by = Adam().coefficients(0.1, 100_000)
     assert by.rate == pytest.approx(0.1, rel=1e-12)
-    assert by.root == pytest.approx(1.0, rel=1e-12)
+    assert by.eps == pytest.approx(1e-8, rel=1e-12)
 
 
 def test_amsgrad_divides_by_the_largest_square_so_far() -> None:

@@ -64,7 +64,11 @@ class Stack:
                 params[name].data = leaf.detach()[k]
                 params[name].grad = self.slopes[name][k]
         self.bind()
-        self._steps = [name for name, _ in dropouts(self.modules[0])]
+        self._dropouts = [name for name, _ in dropouts(self.modules[0])]
+        for name in self._dropouts:
+            idle = not self._setting(name, "p").any()
+            for module in self.modules:
+                module.get_submodule(name).idle = idle
 
     def bind(self) -> None:
         """Point every module's buffers at the stacked memory."""
@@ -84,8 +88,12 @@ class Stack:
 
     def set_step(self, step: int) -> None:
         """Tell every dropout layer which step it is: its mask is a function of it."""
-        for name in self._steps:
-            self.buffers[f"{name}.step" if name else "step"].fill_(step)
+        for name in self._dropouts:
+            self._setting(name, "step").fill_(step)
+
+    def _setting(self, layer: str, name: str) -> Tensor:
+        """A buffer of a dropout layer, [K]."""
+        return self.buffers[f"{layer}.{name}" if layer else name]
 
     def keep(self, index: Tensor) -> None:
         """Forget all trials but `index`, [k] int64, and give their memory back."""

@@ -62,6 +62,7 @@ class Dropout(nn.Module):
     p: Tensor
     seed: Tensor
     step: Tensor
+    idle: bool = False  # an engine that knows p to be 0 says so, and no mask is computed; the result is the same bits
 
     def __init__(self, p: float = 0.5, *, seed: int = 0, spatial: bool = False) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class Dropout(nn.Module):
         self.register_buffer("step", torch.tensor(0), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
+        if self.idle or not self.training:
             return x
         shape = torch.Size([*x.shape[:2], *[1] * (x.ndim - 2)]) if self.spatial else x.shape
         scale = 1 / (1 - self.p)

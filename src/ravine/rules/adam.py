@@ -24,9 +24,8 @@ class AdamCoefficients(NamedTuple):
     decay: Hyper
     take1: Hyper  # 1 - beta1
     take2: Hyper  # 1 - beta2
-    rate: Hyper  # lr over the bias correction of the mean
-    root: Hyper  # root of the bias correction of the square
-    eps: Hyper
+    rate: Hyper  # lr, with both bias corrections
+    eps: Hyper  # with that of the square
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,12 @@ class Adam(Rule):
         square  <- beta2 * square + (1 - beta2) * grad^2
         largest <- max(largest, square)                                     (amsgrad=True)
         largest <- square                                                   (amsgrad=False)
-        param   <- param - lr * mean / (1 - beta1^t) / (sqrt(largest / (1 - beta2^t)) + eps)
+        root    <- sqrt(1 - beta2^t)
+        param   <- param - lr * root / (1 - beta1^t) * mean / (sqrt(largest) + eps * root)
 
-    Source: Kingma & Ba 2015, algorithm 1, with t = 1 at the first step (the lecture's slide divides by
-    1 - beta1^0 = 0 there); amsgrad: Reddi, Kale & Kumar 2018. The maximum is taken before the bias
+    Source: Kingma & Ba 2015, algorithm 1 with its corrections moved to lr and eps, as they propose below it,
+    which saves a pass over the parameters; t = 1 at the first step (the lecture's slide divides by
+    1 - beta1^0 = 0 there). amsgrad: Reddi, Kale & Kumar 2018. The maximum is taken before the bias
     correction, eps stands outside the root and decay is coupled, all three as in torch.optim.Adam.
     Memory: two tensors per parameter, three with amsgrad.
 
@@ -69,13 +70,13 @@ class Adam(Rule):
         return AdamState(torch.zeros_like(param), torch.zeros_like(param), largest)
 
     def coefficients(self, lr: Hyper, step: int) -> AdamCoefficients:
+        root = (1 - self.beta2**step) ** 0.5
         return AdamCoefficients(
             decay=self.weight_decay,
             take1=1 - self.beta1,
             take2=1 - self.beta2,
-            rate=lr / (1 - self.beta1**step),
-            root=(1 - self.beta2**step) ** 0.5,
-            eps=self.eps,
+            rate=lr * root / (1 - self.beta1**step),
+            eps=self.eps * root,
         )
 
     def apply(self, param: Tensor, grad: Tensor, state: AdamState, by: AdamCoefficients) -> tuple[Tensor, AdamState]:
@@ -87,5 +88,5 @@ def moment_step(param: Tensor, grad: Tensor, state: AdamState, by: AdamCoefficie
     mean = torch.lerp(state.mean, grad, by.take1)
     square = torch.lerp(state.square, grad * grad, by.take2)
     largest = None if state.largest is None else torch.maximum(state.largest, square)
-    scale = (square if largest is None else largest).sqrt() / by.root + by.eps
-    return param - by.rate * mean / scale, AdamState(mean, square, largest)
+    scale = (square if largest is None else largest).sqrt() + by.eps
+    return torch.addcdiv(param, by.rate * mean, scale, value=-1), AdamState(mean, square, largest)

@@ -1,0 +1,40 @@
+"""The stack's memory: what it makes known to dropout layers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ravine.engines.stack import Stack
+from ravine.regularization import Dropout, dropouts
+
+
+def stack(*rates: float) -> Stack:
+    return Stack([nn.Sequential(nn.Linear(3, 4), Dropout(p, seed=1), nn.Linear(4, 2)) for p in rates])
+
+
+def idle(found: Stack) -> list[bool]:
+    return [layer.idle for module in found.modules for _, layer in dropouts(module)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"), [((0.0, 0.0), [True, True]), ((0.0, 0.5), [False, False]), ((0.5,), [False])]
+)
+def test_dropout_rests_only_where_no_trial_drops(rates: tuple[float, ...], expected: list[bool]) -> None:
+    assert idle(stack(*rates)) == expected
+
+
+def test_dropout_rests_once_the_trials_that_drop_are_gone() -> None:
+    found = stack(0.5, 0.0)
+    found.keep(torch.tensor([1]))
+    assert idle(found) == [True]
+
+
+def test_a_resting_layer_gives_the_bits_that_its_mask_would_give() -> None:
+    x = torch.randn(5, 3)
+    (resting,) = stack(0.0).modules
+    ((_, layer),) = dropouts(resting)
+    found = resting.train()(x)
+    layer.idle = False
+    assert torch.equal(found, resting(x))
