@@ -5,6 +5,7 @@ Letters in shapes: K trials, P parameters of one trial.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ravine.engines.fused import KERNELS, FusedUpdate
 from ravine.engines.packing import Layout
-from ravine.engines.stacking import per_trial, stack_rules
-from ravine.engines.updates import MappedUpdate, PackedUpdate, update_for
+from ravine.engines.updates import MappedUpdate, PackedUpdate, Update, update_for
 from ravine.rules import SGD, Adam, AdamW, Rule
 from ravine.types import Hyper
 
@@ -94,39 +95,53 @@ def alone(rule: Rule, rate: float, start: Tensor, grads: list[Tensor]) -> Tensor
 RULE_SETS = {
     "normalized": [Normalized(keep=0.1 * k, weight_decay=0.3 * k) for k in range(K)],
     "direction": [Direction() for _ in range(K)],
-    "sgd": [SGD(momentum=0.1 * k, weight_decay=0.3 * k) for k in range(1, K + 1)],
+    "sgd": [SGD(momentum=0.1 * k, weight_decay=0.3 * k, dampening=0.2) for k in range(1, K + 1)],
+    "nesterov": [SGD(momentum=0.1 * k, weight_decay=0.3, nesterov=True) for k in range(1, K + 1)],
+    "plain sgd": [SGD(weight_decay=0.3 * k) for k in range(K)],
     "adam": [Adam(beta1=0.5 + 0.1 * k, weight_decay=0.1) for k in range(K)],
     "adamw amsgrad": [AdamW(weight_decay=0.3 * k, amsgrad=True) for k in range(K)],
 }
 
 
-@pytest.mark.parametrize("kind", RULE_SETS)
-def test_every_trial_moves_as_the_bare_rule_moves_it_alone(kind: str) -> None:
+MAKERS: list[tuple[str, Callable[..., Update]]] = [
+    *((kind, update_for) for kind in RULE_SETS),
+    *((kind, FusedUpdate) for kind, rules in RULE_SETS.items() if type(rules[0]) in KERNELS),
+]
+every_way = pytest.mark.parametrize(("kind", "make"), MAKERS, ids=[f"{kind}, {make.__name__}" for kind, make in MAKERS])
+
+
+def test_every_kernel_is_examined() -> None:
+    assert {type(RULE_SETS[kind][0]) for kind, make in MAKERS if make is FusedUpdate} == set(KERNELS)
+    assert KERNELS, "this torch has no fused kernel: look for their new names"
+
+
+@every_way
+def test_every_trial_moves_as_the_bare_rule_moves_it_alone(kind: str, make: Callable[..., Update]) -> None:
     rules, rates, found = RULE_SETS[kind], [0.1, 0.2, 0.3, 0.4], layout()
     start, *grads = draws(6, K, found.size)
     flat = start.clone()
-    update = update_for(stack_rules(rules), found, flat)
+    update = make(rules, found, flat)
     for step, grad in enumerate(grads, start=1):
         before = flat.clone()
-        change = update.step(flat, grad, per_trial(rates), step)
+        change = update.step(flat, grad, rates, step)
         torch.testing.assert_close(change, flat - before, rtol=0, atol=0)
     for k in range(K):
         wanted = alone(rules[k], rates[k], start[k], [grad[k] for grad in grads])
         torch.testing.assert_close(flat[k], wanted, rtol=1e-12, atol=1e-12)  # float64, the same operations
 
 
-@pytest.mark.parametrize("kind", RULE_SETS)
-def test_trials_that_are_kept_go_on_with_their_own_numbers_and_memory(kind: str) -> None:
+@every_way
+def test_trials_that_are_kept_go_on_with_their_own_numbers_and_memory(kind: str, make: Callable[..., Update]) -> None:
     rules, rates, found, kept = RULE_SETS[kind], [0.1, 0.2, 0.3, 0.4], layout(), [3, 1]
     start, *grads = draws(6, K, found.size)
     flat = start.clone()
-    update = update_for(stack_rules(rules), found, flat)
+    update = make(rules, found, flat)
     for step, grad in enumerate(grads[:3], start=1):
-        update.step(flat, grad, per_trial(rates), step)
+        update.step(flat, grad, rates, step)
     update.keep(torch.tensor(kept))
     flat = flat[kept]
     for step, grad in enumerate(grads[3:], start=4):
-        update.step(flat, grad[kept], per_trial([rates[k] for k in kept]), step)
+        update.step(flat, grad[kept], [rates[k] for k in kept], step)
     for position, k in enumerate(kept):
         wanted = alone(rules[k], rates[k], start[k], [grad[k] for grad in grads])
         torch.testing.assert_close(flat[position], wanted, rtol=1e-12, atol=1e-12)
@@ -135,8 +150,28 @@ def test_trials_that_are_kept_go_on_with_their_own_numbers_and_memory(kind: str)
 def test_only_a_rule_that_looks_across_is_mapped() -> None:
     found = layout()
     flat = torch.zeros(K, found.size)
-    assert isinstance(update_for(Normalized(), found, flat), MappedUpdate)
-    assert isinstance(update_for(SGD(), found, flat), PackedUpdate)
+    assert isinstance(update_for([Normalized()] * K, found, flat), MappedUpdate)
+    assert isinstance(update_for([SGD()] * K, found, flat), PackedUpdate)
+
+
+def test_large_trials_of_a_rule_with_a_kernel_take_it() -> None:
+    found = Layout.of(nn.Linear(64, 64))
+    flat = torch.zeros(2, found.size)
+    assert isinstance(update_for([AdamW(), AdamW(beta1=0.5)], found, flat), FusedUpdate)
+    assert isinstance(update_for([Adam(beta1=torch.tensor(0.5))] * 2, found, flat), PackedUpdate)
+    assert isinstance(update_for([SGD()] * 2, Layout.of(nn.Linear(64, 64).half()), flat.half()), PackedUpdate)
+
+
+def test_a_kernel_that_meets_nan_in_one_trial_leaves_the_bits_of_the_others() -> None:
+    rules, found = [AdamW(weight_decay=0.1 * k) for k in range(K)], layout()
+    start, grad = draws(2, K, found.size)
+    sick, well = start.clone(), start.clone()
+    sick[1] = torch.nan
+    for flat in (sick, well):
+        FusedUpdate(rules, found, flat).step(flat, grad, [0.1] * K, 1)
+    others = [0, 2, 3]
+    assert torch.equal(sick[others], well[others])
+    assert sick[1].isnan().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -144,5 +179,5 @@ def test_only_a_rule_that_looks_across_is_mapped() -> None:
 def test_numbers_in_float64_leave_the_dtype_of_the_parameters(kind: str, dtype: torch.dtype) -> None:
     found = layout()
     flat, grad = (each.to(dtype) for each in draws(2, K, found.size))
-    update = update_for(stack_rules(RULE_SETS[kind]), found, flat)
-    assert update.step(flat, grad, per_trial([0.1, 0.2, 0.3, 0.4]), 1).dtype == dtype
+    update = update_for(RULE_SETS[kind], found, flat)
+    assert update.step(flat, grad, [0.1, 0.2, 0.3, 0.4], 1).dtype == dtype

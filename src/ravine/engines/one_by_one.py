@@ -33,7 +33,7 @@ class Habits(NamedTuple):
 def single_losses(
     stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool, habits: Habits, draws: Sequence[tuple[int, int]]
 ) -> Tensor:
-    """Losses of one batch, [K]; gradients gather in `stack.grads`.
+    """Losses of one batch, [K]; gradients land in `stack.grads`.
 
     draws: (seed, step) of each trial, for a model that draws from the global generator.
     """
@@ -43,7 +43,10 @@ def single_losses(
             module.train()
         with seeded(draws[k][0], "step", draws[k][1]) if habits.draws else nullcontext():
             value = loss(module(x[k] if own else x), y[k] if own else y)
-        value.backward()
+        value.backward()  # not autograd.grad: hooks and checkpointing of a user's model want it
+        stack.gather([param.grad for param in stack.params[k]], k)
+        for param in stack.params[k]:
+            param.grad = None  # the next backward then hands its own tensor over, and nothing is summed
         if habits.rebinds:
             stack.collect(k)
         losses.append(value.detach())

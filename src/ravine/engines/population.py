@@ -10,6 +10,7 @@ Letters in shapes: K trials, B batch, N examples.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -21,9 +22,8 @@ from ravine.engines.loss import Loss
 from ravine.engines.one_by_one import Habits, habits_of, single_losses, single_outputs
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import stacked_losses, stacked_outputs
-from ravine.engines.stacking import per_trial, stack_rules
 from ravine.engines.threads import threads
-from ravine.engines.updates import update_for
+from ravine.engines.updates import Update, update_for
 from ravine.errors import ModelError
 from ravine.rules import Rule
 
@@ -72,7 +72,7 @@ class Population:
                 f"a population needs one rule per module: got {len(modules)} modules and {len(rules)} rules."
             )
         self.stack, self.loss = Stack(modules), loss
-        self.update = update_for(stack_rules(rules, self.device), self.stack.layout, self.stack.flat)
+        self.update = update_for(rules, self.stack.layout, self.stack.flat)
         self.seeds = list(seeds) if seeds is not None else list(range(len(modules)))
         self.steps = 0
         self._given = isinstance(engine, Choice)
@@ -107,13 +107,15 @@ class Population:
             self._look_at(x, y, own)
         self.steps += 1
         self.stack.set_step(self.steps)
-        self.stack.grads.zero_()
         losses = self._losses(self.engine, x, y, own)
-        with torch.no_grad():
-            before = torch.linalg.vector_norm(self.stack.flat, dim=1)
-            change = self.update.step(self.stack.flat, self.stack.grads, per_trial(lr, self.device), self.steps)
-            grad_norm = torch.linalg.vector_norm(self.stack.grads, dim=1)
-            return StepRecord(losses, grad_norm, torch.linalg.vector_norm(change, dim=1) / before)
+        return self._move(self.update, self.stack.flat, losses, lr)
+
+    @torch.no_grad()
+    def _move(self, update: Update, flat: Tensor, losses: Tensor, lr: Sequence[float]) -> StepRecord:
+        before = torch.linalg.vector_norm(flat, dim=1)
+        change = update.step(flat, self.stack.grads, lr, max(self.steps, 1))
+        grad_norm = torch.linalg.vector_norm(self.stack.grads, dim=1)
+        return StepRecord(losses, grad_norm, torch.linalg.vector_norm(change, dim=1) / before)
 
     def outputs(self, x: Tensor, *, chunk: int = 1024) -> Tensor:
         """Outputs in evaluation mode for shared inputs, x [N, ...] -> [K, N, ...], `chunk` inputs at a time."""
@@ -149,7 +151,12 @@ class Population:
                 buffer.copy_(saved[key])
 
     def _fastest(self, x: Tensor, y: Tensor, own: bool) -> Choice:
-        """Time this batch with every engine that is allowed, on one thread and on all."""
+        """Time this step with every engine that is allowed, on one thread and on all; the update runs on copies."""
+        update, flat, lr = copy.deepcopy(self.update), self.stack.flat.clone(), [0.0] * len(self)
+
+        def step(engine: Engine) -> StepRecord:
+            return self._move(update, flat, self._losses(engine, x, y, own), lr)
+
         counts = [1, None] if self.device.type == "cpu" and torch.get_num_threads() > 1 else [None]
         engines: list[Engine] = ["stacked", "one by one"] if self.choice.engine == "auto" else [self.choice.engine]
         timed: dict[tuple[Engine, int | None], float] = {}
@@ -158,7 +165,7 @@ class Population:
             try:
                 for count in counts:
                     with threads(count):
-                        timed[engine, count] = self._seconds(lambda engine=engine: self._losses(engine, x, y, own))  # type: ignore[misc]
+                        timed[engine, count] = _seconds(lambda engine=engine: step(engine))  # type: ignore[misc]
             except Exception as refusal:  # whatever vmap, or the model under it, raises is the reason
                 if engine == "one by one" or len(engines) == 1:
                     raise
@@ -183,11 +190,12 @@ class Population:
         draws = [(seed, self.steps) for seed in self.seeds]
         return single_losses(self.stack, self.loss, x, y, own=own, habits=self._habits or Habits(), draws=draws)
 
-    def _seconds(self, work: Callable[[], Tensor]) -> float:
-        """The fastest of two runs after one to warm up."""
-        taken = []
-        for _ in range(3):
-            start = time.perf_counter()
-            work().sum().item()  # .item() waits for the device
-            taken.append(time.perf_counter() - start)
-        return min(taken[1:])
+
+def _seconds(work: Callable[[], StepRecord]) -> float:
+    """The fastest of three runs after one to warm up."""
+    taken = []
+    for _ in range(4):
+        start = time.perf_counter()
+        work().loss.sum().item()  # .item() waits for the device
+        taken.append(time.perf_counter() - start)
+    return min(taken[1:])

@@ -1,7 +1,7 @@
 """K modules of one structure over shared packed buffers.
 
-Each module's parameters are views of its row of `flat`, [K, P], and their `.grad` views of `grads`; the same
-memory seen as `leaves`, [K, *shape], is what vmap maps over. So both engines see one truth.
+Each module's parameters are views of its row of `flat`, [K, P]; the same memory seen as `leaves`, [K, *shape], is
+what vmap maps over. So both engines see one truth. Gradients gather in `grads`, [K, P].
 
 Letters in shapes: K trials, P parameters of one trial.
 """
@@ -54,21 +54,22 @@ class Stack:
         return torch.cat([params[name].detach().reshape(-1) for name in self.layout.shapes])
 
     def _attach(self) -> None:
-        """Point leaves, parameters, gradients and buffers at the packed memory."""
+        """Point leaves, parameters and buffers at the packed memory."""
         self.grads = torch.zeros_like(self.flat)
         self.slopes = self.layout.views(self.grads)
+        self.params: list[list[nn.Parameter]] = []  # of each module, in packed order
         self.leaves = {name: view.detach().requires_grad_() for name, view in self.layout.views(self.flat).items()}
         for k, module in enumerate(self.modules):
-            params = dict(module.named_parameters())
-            for name, leaf in self.leaves.items():
-                params[name].data = leaf.detach()[k]
-                params[name].grad = self.slopes[name][k]
+            named = dict(module.named_parameters())
+            self.params.append([named[name] for name in self.leaves])
+            for param, leaf in zip(self.params[k], self.leaves.values(), strict=True):
+                param.data = leaf.detach()[k]
         self.bind()
         self._dropouts = [name for name, _ in dropouts(self.modules[0])]
-        for name in self._dropouts:
-            idle = not self._setting(name, "p").any()
-            for module in self.modules:
-                module.get_submodule(name).idle = idle
+        idle = {name: not self._setting(name, "p").any() for name in self._dropouts}
+        for module in self.modules:
+            for name, layer in dropouts(module):
+                layer.idle = idle[name]
 
     def bind(self) -> None:
         """Point every module's buffers at the stacked memory."""
@@ -76,6 +77,12 @@ class Stack:
             for name, stacked in self.buffers.items():
                 owner, _, last = name.rpartition(".")
                 module.get_submodule(owner)._buffers[last] = stacked[k]
+
+    def gather(self, slopes: Sequence[Tensor | None], k: int | None = None) -> None:
+        """Copy gradients in packed order into `grads`: of trial k, [*shape], or of all, [K, *shape]. None is zero."""
+        for view, slope in zip(self.slopes.values(), slopes, strict=True):
+            here = view if k is None else view[k]
+            here.zero_() if slope is None else here.copy_(slope)
 
     @torch.no_grad()
     def collect(self, k: int) -> None:

@@ -16,7 +16,7 @@ __all__ = ["stacked_losses", "stacked_outputs"]
 
 
 def stacked_losses(stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool) -> Tensor:
-    """Losses of one batch, [K]; gradients land in `stack.grads`, which came zeroed. One trial's NaN stays its own."""
+    """Losses of one batch, [K]; gradients land in `stack.grads`. One trial's NaN stays its own."""
     base = stack.modules[0]
     _set_mode(stack, training=True)
 
@@ -26,10 +26,7 @@ def stacked_losses(stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool)
     data = 0 if own else None
     values = {**stack.leaves, **stack.frozen, **stack.buffers}
     losses: Tensor = vmap(of_one, in_dims=(0, data, data), randomness="error")(values, x, y)
-    slopes = torch.autograd.grad(losses.sum(), list(stack.leaves.values()), allow_unused=True)
-    for view, slope in zip(stack.slopes.values(), slopes, strict=True):
-        if slope is not None:
-            view.copy_(slope)
+    stack.gather(torch.autograd.grad(losses.sum(), list(stack.leaves.values()), allow_unused=True))
     return losses.detach()
 
 

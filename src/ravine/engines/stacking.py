@@ -15,7 +15,7 @@ from torch import Tensor
 from ravine.errors import SettingError
 from ravine.rules import Rule
 
-__all__ = ["per_trial", "stack_rules", "take_trials"]
+__all__ = ["per_trial", "stack_rules", "take_trials", "without_decay"]
 
 
 def per_trial(values: Sequence[float], device: torch.device | None = None) -> float | Tensor:
@@ -57,3 +57,8 @@ def take_trials(rule: Rule, index: Tensor) -> Rule:
         if isinstance(value, Tensor):
             changed[field.name] = value[index]
     return dataclasses.replace(rule, **changed) if changed else rule  # type: ignore[type-var]
+
+
+def without_decay(rule: Rule) -> Rule:
+    """The rule for biases and norms."""
+    return dataclasses.replace(rule, weight_decay=0.0) if hasattr(rule, "weight_decay") else rule  # type: ignore[type-var]

@@ -1,11 +1,10 @@
-"""Two ways to run a rule over packed parameters: at once, or parameter by parameter for rules that look across.
+"""Ways to run a rule over packed parameters: at once; parameter by parameter for rules that look across; by a kernel.
 
 Letters in shapes: K trials, P parameters of one trial.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -13,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from ravine.engines.fused import FusedUpdate, has_kernel
 from ravine.engines.packing import Layout
-from ravine.engines.stacking import take_trials
+from ravine.engines.stacking import per_trial, stack_rules, take_trials, without_decay
 from ravine.rules import Rule
 from ravine.rules.rule import narrow
-from ravine.types import Hyper
 
 __all__ = ["MappedUpdate", "PackedUpdate", "Update", "update_for"]
 
@@ -25,8 +24,8 @@ __all__ = ["MappedUpdate", "PackedUpdate", "Update", "update_for"]
 class Update(Protocol):
     """A rule at work on a packed buffer, with its state."""
 
-    def step(self, flat: Tensor, grads: Tensor, lr: Hyper, step: int) -> Tensor:
-        """Move `flat`, [K, P], in place; returns the change of each parameter, [K, P],
+    def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
+        """Move `flat`, [K, P], in place, with K rates; returns the change of each parameter, [K, P],
         in a buffer that the next step overwrites.
         """
         ...
@@ -36,14 +35,16 @@ class Update(Protocol):
         ...
 
 
-def update_for(rule: Rule, layout: Layout, flat: Tensor) -> Update:
-    """The fast way where the rule allows it, the exact way where it does not."""
-    return PackedUpdate(rule, layout, flat) if rule.elementwise else MappedUpdate(rule, layout, flat)
-
-
-def without_decay(rule: Rule) -> Rule:
-    """The rule for biases and norms."""
-    return dataclasses.replace(rule, weight_decay=0.0) if hasattr(rule, "weight_decay") else rule  # type: ignore[type-var]
+def update_for(rules: Sequence[Rule], layout: Layout, flat: Tensor) -> Update:
+    """The fastest way that the rules allow. Raises SettingError when they are of different kinds or structures."""
+    stacked = stack_rules(rules, flat.device)
+    if not stacked.elementwise:
+        return MappedUpdate(stacked, layout, flat)
+    return (
+        FusedUpdate(rules, layout, flat)
+        if has_kernel(rules, layout, flat.device)
+        else PackedUpdate(stacked, layout, flat)
+    )
 
 
 def rows(state: Any, index: Tensor) -> Any:
@@ -60,10 +61,11 @@ class PackedUpdate:
         self.states = [rule.init(flat[:, cut]) for cut in self.cuts]
         self.change = torch.empty_like(flat)
 
-    def step(self, flat: Tensor, grads: Tensor, lr: Hyper, step: int) -> Tensor:
+    def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
+        rates = per_trial(lr, flat.device)
         for i, (cut, rule) in enumerate(zip(self.cuts, self.rules, strict=True)):
             part = flat[:, cut]
-            moved, self.states[i] = rule.update(part, grads[:, cut], self.states[i], lr=lr, step=step)
+            moved, self.states[i] = rule.update(part, grads[:, cut], self.states[i], lr=rates, step=step)
             torch.sub(moved, part, out=self.change[:, cut])
             part.copy_(moved)
         return self.change
@@ -83,10 +85,10 @@ class MappedUpdate:
         self.rules = {name: rule if name in layout.decaying else plain for name in layout.shapes}
         self.states = {name: _stacked([rule.init(one) for one in param]) for name, param in layout.views(flat).items()}
 
-    def step(self, flat: Tensor, grads: Tensor, lr: Hyper, step: int) -> Tensor:
-        before, slopes = flat.clone(), self.layout.views(grads)
+    def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
+        before, slopes, rates = flat.clone(), self.layout.views(grads), per_trial(lr, flat.device)
         for name, param in self.layout.views(flat).items():
-            by = narrow(self.rules[name].coefficients(lr, step), param)
+            by = narrow(self.rules[name].coefficients(rates, step), param)
             by = type(by)(*(v.flatten() if isinstance(v, Tensor) else v for v in by))  # [K], one number a trial
             dims = type(by)(*(0 if isinstance(v, Tensor) else None for v in by))
             held = self.states[name]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 __all__ = ["Plan", "coarse_plan", "fit_trials", "refine_plan"]
 
 BYTES_PER_PARAMETER = 4 * 10
-"""float32: parameters, gradients, two of state, their change, the temporaries of an update, best weights."""
+"""float32: parameters, gradients, two of state, their change, best weights; copies of four while engines are timed."""
 
 
 @dataclass(frozen=True)
