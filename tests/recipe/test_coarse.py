@@ -31,7 +31,7 @@ def search(spaces: dict[str, Any], *trials: tuple[dict[str, Any], Metrics, str |
     """A phase that ended so: (params, metrics, reason) of each trial."""
     asked = [Asked(number, params) for number, (params, _, _) in enumerate(trials)]
     outcomes = {i: Outcome(i, metrics, 40, 4, reason) for i, (_, metrics, reason) in enumerate(trials)}
-    kept = {i: Kept(i, Setting(**params), 4, metrics, {}) for i, (params, metrics, _) in enumerate(trials)}
+    kept = {i: Kept(i, Setting(**params), 4, 40, metrics, {}) for i, (params, metrics, _) in enumerate(trials)}
     return Search("coarse", spaces, asked, outcomes, kept)
 
 

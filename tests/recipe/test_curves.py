@@ -31,7 +31,7 @@ def columns(losses: list[float], train: float, validation: float) -> dict[str, l
 
 
 def kept(validation: Metrics, epoch: int = 12) -> Kept:
-    return Kept(0, Setting(), epoch, validation, {})
+    return Kept(0, Setting(), epoch, 100, validation, {})
 
 
 def read(
@@ -89,8 +89,9 @@ def test_a_fall_within_the_noise_is_no_improvement() -> None:
 
 def test_a_winner_that_was_stopped_is_said_to_have_been() -> None:
     verdict = read(FLAT, 0.985, 0.98, stopped="behind at step 40")
-    assert verdict.evidence["label"] == "still improving"
-    assert "Training ended early: behind at step 40" in verdict.summary
+    assert (verdict.evidence["label"], verdict.evidence["stopped"]) == ("good", "behind at step 40")
+    assert "stopped (behind at step 40)" in verdict.advice[-1]
+    assert read(FLAT, 0.985, 0.98).advice == ()
 
 
 def test_a_loss_that_jumps_is_unstable() -> None:

@@ -108,7 +108,7 @@ def test_a_folder_that_is_nowhere_writes_nothing(
 
 
 def test_the_command_to_paste_quotes_what_a_shell_would_read(three_classes: Data, sit: Sit) -> None:
-    kept = Kept(3, Setting("sgd", lr=0.012345678, momentum=0.9, seed=3, order=0), 5, {}, {})
+    kept = Kept(3, Setting("sgd", lr=0.012345678, momentum=0.9, seed=3, order=0), 5, 50, {}, {})
     source = {"target": "price; rm -rf ~", "task": None, "test": None, "categorical": None}
     words = shlex.split(train_command(three_classes, sit(three_classes).model, kept, epochs=12, source=source))
     assert words[:2] == ["ravine", "train"]

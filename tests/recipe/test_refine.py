@@ -30,7 +30,7 @@ def searched(*trials: tuple[str, float, float, float]) -> Search:
         {"adamw": SPACE, "sgd": SPACE},
         [Asked(i, p) for i, p in enumerate(params)],
         {i: Outcome(i, m, 40, 4, None) for i, m in enumerate(metrics)},
-        {i: Kept(i, Setting(**params[i]), 4, m, {}) for i, m in enumerate(metrics)},
+        {i: Kept(i, Setting(**params[i]), 4, 40, m, {}) for i, m in enumerate(metrics)},
     )
 
 

@@ -98,5 +98,5 @@ def test_a_closed_study_is_one_file(tmp_path: Path) -> None:
     study.tell(asked.number, {"accuracy": 0.5, "nll": 1.0}, epochs=1)
     assert (tmp_path / "study.db-wal").exists()
     study.close()
-    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
     assert opened(tmp_path).best_value == 0.5
+    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]

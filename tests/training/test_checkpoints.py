@@ -83,7 +83,7 @@ def test_tied_weights_and_counters_are_saved_as_well(tmp_path: Path, three_class
 
     model = Model("", make, three_classes.input_shape, 3)
     state = {name: value.clone() for name, value in model.build(5).state_dict().items()}
-    kept = Kept(0, Setting(), 1, {"accuracy": 0.5, "nll": float("nan")}, state)
+    kept = Kept(0, Setting(), 1, 10, {"accuracy": 0.5, "nll": float("nan")}, state)
     save_model(tmp_path / "model", kept, model, "classification", three_classes.preprocessing)
     module, record, _ = load_model(tmp_path / "model", make)
     assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())

@@ -42,14 +42,17 @@ def curves(
         "swing": _swing(columns["validation_loss"]),
         "loss_rise": _rise(columns["validation_loss"]),
         "evaluations": len(columns["step"]),
+        "stopped": stopped,
     }
-    label, sentence, advice = _read(evidence, stopped)
+    label, sentence, advice = _read(evidence)
     evidence["label"] = label
+    if stopped:
+        advice += (f"Its training was stopped ({stopped}): ravine train with its settings takes it to the end.",)
     numbers = f"{evidence['metric']} {train:.3f} in training, {validation:.3f} in validation"
     return Verdict("curves", "pass" if label == "good" else "warn", f"{sentence} ({numbers}).", evidence, advice)
 
 
-def _read(e: dict[str, Any], stopped: str | None) -> tuple[str, str, tuple[str, ...]]:
+def _read(e: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
     """(label, sentence, advice) for the numbers."""
     larger = "Try a larger network (--set hidden=512,512) or a longer budget."
     less = "Use more L2 (--weight-decay), more dropout, more data or augmentation, or a smaller network."
@@ -59,9 +62,9 @@ def _read(e: dict[str, Any], stopped: str | None) -> tuple[str, str, tuple[str, 
             "The validation loss swings by more than its own size",
             ("Lower the rate or lengthen the warm-up; a larger batch is calmer too.",),
         )
-    if stopped or e["slope_per_epoch"] < -0.01:
-        why = f"Training ended early: {stopped}" if stopped else "The validation loss was still going down"
-        return "still improving", why, ("Give it more time: --budget 10m, or --epochs with ravine train.",)
+    if e["slope_per_epoch"] < -0.01:
+        more = "Give it more time: --budget 10m, or --epochs with ravine train."
+        return "still improving", "The validation loss was still going down", (more,)
     wide = e["gap"] > max(e["gap_error"], MATTERS)
     if wide and (e["gap"] > 2.5 * MATTERS or e["loss_rise"] > 0.1):
         return "over-fitting", "The gap between training and validation is wide", (less,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -116,7 +117,7 @@ class Walk:
     def give(self, winners: Sequence[Ranked], source: Mapping[str, Any]) -> Result:
         """Open the test split, write the winners down, and say what came out."""
         given, session, best = hand_back(self.session, winners), self.session, winners[0].kept
-        epochs = int(max(self.history.epochs(best.trial)["epoch"]))
+        epochs = math.ceil(best.horizon / session.steps_per_epoch)
         self.folder.models([one.kept for one in winners], session.model, session.data)
         self.folder.record("evaluation.json", given.evaluation)
         return self.result(

@@ -93,6 +93,9 @@ class Study:
         if self._storage is not None:
             self._storage.remove_session()
             self._storage.engine.dispose()
+            with self._storage.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")  # so that readers make no log either
+            self._storage.engine.dispose()
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: Distribution) -> None:

@@ -42,6 +42,7 @@ class Kept:
     trial: int
     setting: Setting
     epoch: int
+    horizon: int  # steps that its schedule was stretched over
     validation: Metrics
     state: dict[str, Tensor]
 
@@ -152,7 +153,7 @@ class Run:
     def _remember(self, k: int, epoch: int, validation: Metrics) -> None:
         trial = self.trials[k]
         if trial not in self.best or rank(validation) > rank(self.best[trial].validation):
-            self.best[trial] = Kept(trial, self.settings[k], epoch, validation, self.population.state(k))
+            self.best[trial] = Kept(trial, self.settings[k], epoch, len(self.rates), validation, self.population.state(k))
 
     def _batch(self) -> tuple[Tensor, Tensor, bool]:
         """The batch of the next step: shared when all trials have one order, else [K, B, ...]."""
