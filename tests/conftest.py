@@ -1,4 +1,4 @@
-"""What every test shares: one thread, and two tiny data sets.
+"""What every test shares: one thread, two tiny data sets, and one real run of the recipe.
 
 One thread, because other programs use the same cores and two threads that wait for each other are slower than one.
 """
@@ -6,10 +6,12 @@ One thread, because other programs use the same cores and two threads that wait 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
+import ravine
 from ravine.data import Data, from_arrays
 
 
@@ -37,3 +39,12 @@ def numbers() -> Data:
     x = torch.randn(150, 4, generator=generator)
     y = 40 + 10 * torch.tanh(x[:, 0] - x[:, 1]) + torch.randn(150, generator=generator)
     return from_arrays(x, y.numpy(), task="regression")
+
+
+@pytest.fixture(scope="session")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a real `ravine.tune` on digits, small and short; not to be changed."""
+    out = tmp_path_factory.mktemp("tuned") / "digits"
+    result = ravine.tune("mlp", "digits", budget="15s", settings={"hidden": [32]}, seed=1, out=out)
+    assert result.best is not None, [verdict.summary for verdict in result.steps]
+    return out

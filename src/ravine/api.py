@@ -7,14 +7,14 @@ report. They are public as `ravine.tune` and so on.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
-from ravine.errors import SettingError, nearest
+from ravine.errors import FolderError, SettingError, nearest
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.folder import Folder
 from ravine.recipe.handback import ranked
@@ -75,6 +75,8 @@ def tune(
     Raises InputError for anything that cannot be used, before the folder is made.
     """
     check_names(space or {})
+    if trials is not None and trials < 1:
+        raise SettingError(f"trials is {trials}; it must be 1 or more.")
     walk = _open(make_model, data, RECIPE, options)
     walk.space, walk.trials, walk.keep_going = space, trials, keep_going
     return _reported(walk.tune(_source(options)))
@@ -166,12 +168,20 @@ def evaluate(
         "ensemble": load(folder, ensemble=True, make_model=make_model),
     }
     if data is None:
-        record = read_json(folder / "evaluation.json")
-        return {name: record[name] for name in both}
+        return _recorded(folder / "evaluation.json", both)
     preprocessing = both["best"].preprocessing
     split = MemorySplit(*read_labelled(preprocessing, data))
     scale = preprocessing.target.std
     return {name: measure_module(one.module, split, one.task, scale=scale) for name, one in both.items()}
+
+
+def _recorded(path: Path, names: Collection[str]) -> dict[str, Metrics]:
+    record = read_json(path)
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), dict) for name in names):
+        raise FolderError(
+            f"{path} is damaged (it must hold metrics of {' and '.join(names)}): name a file with --data."
+        )
+    return {name: record[name] for name in names}
 
 
 def _open(make_model: MakeModel, data: Any, steps: Sequence[str], options: Options) -> Walk:
@@ -199,6 +209,8 @@ def _open(make_model: MakeModel, data: Any, steps: Sequence[str], options: Optio
         budget_s=clock.seconds,
         command=options.get("command") or "from Python",
     )
+    for note in session.data.notes:
+        session.watch.note(note)
     return Walk(session, folder, clock, history=History(_listener(folder, options)))
 
 

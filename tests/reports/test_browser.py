@@ -111,6 +111,14 @@ def test_every_figure_of_a_regression_run_is_drawn(browser, regression):
     visit.page.close()
 
 
+def test_every_figure_of_a_real_run_is_drawn(browser, tuned):
+    visit = Visit(browser, write_report(tuned))
+    drawn = visit.plots().keys() - {"search-rates-1"}  # one optimizer may be all that is left
+    assert drawn == STEPS_1_TO_3 | {"search-parallel", "search-rates-0", "confusion"} | CURVES
+    check(visit, set(visit.plots()))
+    visit.page.close()
+
+
 def test_a_partial_run_follows_the_reader_from_light_to_dark(browser, tmp_path):
     visit = Visit(browser, write_report(write_run(tmp_path / "run", steps=3, results=False)))
     check(visit, STEPS_1_TO_3)

@@ -26,6 +26,8 @@ from ravine.errors import InputError  # noqa: E402
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130
+
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Whatever Typer raises for words it cannot read; some versions of it carry their own copy of click."""
 
@@ -51,14 +53,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         started = STARTED if arguments is None else time.monotonic()
         status = app(words, prog_name="ravine", standalone_mode=False, obj={"started": started, "words": words})
-        return int(status or 0)
     except UsageError as wrong:
-        return _refuse(wrong.format_message())
+        return _refuse(_given(wrong, words) + wrong.format_message())
     except InputError as wrong:
         return _refuse(str(wrong))
     except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    if status == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this status
         print(f"\nravine: interrupted. To run it again: {_again(words)}", file=sys.stderr)
-        return 130
+    return int(status or 0)
+
+
+def _given(wrong: Any, words: Sequence[str]) -> str:
+    """What stood after the option that cannot be read: Typer's message leaves it out."""
+    for option in getattr(getattr(wrong, "param", None), "opts", ()):
+        for word, value in zip(words, [*words[1:], ""], strict=True):
+            if word == option or word.startswith(f"{option}="):
+                return f"{option} is {value if word == option else word.partition('=')[2]!r}. "
+    return ""
 
 
 def _refuse(message: str) -> int:

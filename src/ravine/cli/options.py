@@ -54,7 +54,8 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _word(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A value as --set writes it; a list of one keeps its comma."""
+    return ",".join(map(str, value)) + "," * (len(value) == 1) if isinstance(value, list) else str(value)
 
 
 Data = Annotated[

@@ -22,9 +22,7 @@ def tune(
     model: options.Model = "mlp",
     set_: options.Set = None,
     budget: options.Budget = None,
-    trials: Annotated[
-        int | None, typer.Option("--trials", min=1, help="Trials per phase; planned from the budget.")
-    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", help="Trials per phase; planned from the budget.")] = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a failed step.")] = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",

@@ -47,7 +47,9 @@ def find_layout(spec: str) -> Layout:
     if not path.exists():
         beside = path.parent.glob("[!.]*") if path.parent.is_dir() else []
         near = nearest(path.name, [*(each.name for each in beside), "digits"])
-        raise DataError(f"there is no file or folder {spec!r}" + (f"; {near}" if near.startswith("did you") else "."))
+        raise DataError(
+            f"there is no file or folder {spec!r}" + (f"; {near}" if near.startswith("did you") else f"; {UNDERSTOOD}.")
+        )
     tables = sorted(each for each in path.iterdir() if each.suffix.lower() in TABLE_SUFFIXES and each.is_file())
     by_split = _group(tables)
     if by_split:

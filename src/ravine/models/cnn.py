@@ -9,6 +9,7 @@ from torch import nn
 
 from ravine.errors import ModelError
 from ravine.models.initialization import start_quiet
+from ravine.models.widths import checked_widths
 from ravine.regularization import Dropout
 
 __all__ = ["cnn"]
@@ -18,20 +19,23 @@ def cnn(
     input_shape: Sequence[int],
     outputs: int,
     *,
-    channels: Sequence[int] = (32, 64),
+    channels: int | Sequence[int] = (32, 64),
     hidden: int = 128,
     dropout: float = 0.0,
 ) -> nn.Module:
     """3 x 3 convolution - ReLU - 2 x 2 max pooling for each entry of channels, then Linear - ReLU - dropout - Linear.
 
-    input_shape: (channels, height, width). dropout: probability of dropping, in [0, 1).
+    input_shape: (channels, height, width). channels: widths of the convolutions, or of the one there is; hidden: of
+    the linear layer. dropout: probability of dropping, in [0, 1).
     He initialization (He et al. 2015); the last layer starts small, so that the first loss is log C.
-    Raises ModelError when the input is no image or too small to be halved once per convolution.
+    Raises ModelError when the input is no image or too small to be halved once per convolution, and for a width
+    that is no whole number, 1 or more.
     """
     if len(input_shape) != 3:
         raise ModelError(
             f"cnn needs images, (channels, height, width); the data has examples of shape {tuple(input_shape)}: write --model mlp."
         )
+    channels, (hidden,) = checked_widths("channels", channels), checked_widths("hidden", [hidden])
     depth, height, width = input_shape
     if min(height, width) < 2 ** len(channels):
         fitting = ",".join(map(str, channels[: min(height, width).bit_length() - 1]))

@@ -9,20 +9,22 @@ from itertools import pairwise
 from torch import nn
 
 from ravine.models.initialization import start_quiet
+from ravine.models.widths import checked_widths
 from ravine.regularization import Dropout
 
 __all__ = ["mlp"]
 
 
 def mlp(
-    input_shape: Sequence[int], outputs: int, *, hidden: Sequence[int] = (256, 256), dropout: float = 0.0
+    input_shape: Sequence[int], outputs: int, *, hidden: int | Sequence[int] = (256, 256), dropout: float = 0.0
 ) -> nn.Module:
     """Flatten, then Linear - ReLU - dropout for each hidden width, then Linear to the outputs.
 
-    input_shape: of one example. hidden: widths, each >= 1. dropout: probability of dropping, in [0, 1).
+    input_shape: of one example. hidden: widths, each >= 1, or one. dropout: probability of dropping, in [0, 1).
     He initialization (He et al. 2015); the last layer starts small, so that the first loss is log C.
+    Raises ModelError for a width that is no whole number, 1 or more.
     """
-    widths = [math.prod(input_shape), *hidden]
+    widths = [math.prod(input_shape), *checked_widths("hidden", hidden)]
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU(), Dropout(dropout)]

@@ -14,7 +14,6 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ravine.data import Data, MemorySplit, Split
 from ravine.randomness import permutation
@@ -30,6 +29,8 @@ BATCHES = 5
 EVERY = 10
 MOST_STEPS = 3000
 GOAL = {"accuracy": 1.0, "r2": 0.99}
+SOFTMAX = "its outputs are probabilities already, and the loss takes another softmax of them"
+TAKE_IT_OFF = "Take the softmax off the end of the model: the loss wants logits."
 
 
 def overfit(session: Session, deadline: float = math.inf) -> Verdict:
@@ -94,6 +95,11 @@ def _judge(run: Run, sample: Data, session: Session, in_time: bool) -> Verdict:
     best = evidence["final_metric"][evidence["best"]]
     shown = f"{100 * best:.1f} % accuracy" if metric == "accuracy" else f"r2 {best:.3f}"
     where = f"{evidence['samples']} examples at lr {RATES[evidence['best']]:g}"
+    if run.trials and _has_softmax(run, sample):
+        evidence["cause"] = SOFTMAX
+        floor = min(loss for loss in evidence["final_loss"] if math.isfinite(loss))
+        summary = f"The loss stops at {floor:.3f} on {where}, with {shown}: {SOFTMAX}."
+        return Verdict("overfit", "fail", summary, evidence, (TAKE_IT_OFF,))
     if best >= goal:
         step = evidence["reached_at_step"][evidence["best"]]
         return Verdict("overfit", "pass", f"The model learns {where} by heart: {shown} after {step} steps.", evidence)
@@ -144,12 +150,6 @@ def _cause(evidence: dict[str, Any], run: Run, sample: Data) -> tuple[str, str]:
             "Start the weights smaller (nn.init.kaiming_normal_) and look for log, division or exp in forward.",
         )
     first = run.history.steps(evidence["best"])
-    outputs = outputs_of(run.population.stack.modules[0], sample.train)
-    if sample.task == "classification" and _probabilities(outputs):
-        return (
-            "its outputs are probabilities already, and the loss takes another softmax of them",
-            "Take the softmax (or log_softmax) off the end of the model: the loss wants logits.",
-        )
     if first["grad_norm"][0] < 1e-7:
         return (
             f"no gradient reaches the weights (norm {first['grad_norm'][0]:.1e} at the first step)",
@@ -172,11 +172,13 @@ def _cause(evidence: dict[str, Any], run: Run, sample: Data) -> tuple[str, str]:
     )
 
 
-def _probabilities(outputs: Tensor) -> bool:
-    """Do the rows look like the result of a softmax: none negative, each with sum 1?"""
-    return bool((outputs >= 0).all()) and torch.allclose(
-        outputs.sum(-1), torch.ones(len(outputs), device=outputs.device), atol=1e-4
-    )
+def _has_softmax(run: Run, sample: Data) -> bool:
+    """Do the outputs look like the result of a softmax: none negative, each row with sum 1?"""
+    if sample.task != "classification":
+        return False
+    outputs = outputs_of(run.population.stack.modules[0], sample.train)
+    ones = torch.ones(len(outputs), device=outputs.device)
+    return bool((outputs >= 0).all()) and torch.allclose(outputs.sum(-1), ones, atol=1e-4)
 
 
 def _contradictions(split: Split) -> int:

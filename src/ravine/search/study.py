@@ -6,14 +6,18 @@ Trials are asked for in batches, because they are trained in batches.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy.exc
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
+from ravine.errors import FolderError
 from ravine.search.space import Choice, Distribution, Log, Space
 from ravine.training import headline
 from ravine.types import Metrics, Task
@@ -41,13 +45,15 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.measured = "accuracy" if headline(task) == "accuracy" else "rmse"
         self.optimizers = sorted(optimizers)
-        self._storage = _storage(folder / "study.db") if folder else None
-        self._study = optuna.create_study(
-            study_name=STUDY_NAME,
-            storage=self._storage,
-            sampler=optuna.samplers.RandomSampler(seed=seed % 2**32),
-            direction="maximize" if self.measured == "accuracy" else "minimize",
-        )
+        self._path = folder / "study.db" if folder else Path()
+        with writing(self._path):
+            self._storage = _storage(self._path) if folder else None
+            self._study = optuna.create_study(
+                study_name=STUDY_NAME,
+                storage=self._storage,
+                sampler=optuna.samplers.RandomSampler(seed=seed % 2**32),
+                direction="maximize" if self.measured == "accuracy" else "minimize",
+            )
         self._open: dict[int, optuna.Trial] = {}
 
     def ask(self, optimizer: str, space: Space, phase: str, *, first: Mapping[str, Any] | None = None) -> Asked:
@@ -56,33 +62,32 @@ class Study:
         The optimizer is the caller's, so that the stacks of trials stay full. first: values to take instead of
         drawn ones; they may lie outside the space (the winner of another phase, say).
         """
-        self._study.enqueue_trial({**(first or {}), "optimizer": optimizer})
-        with warnings.catch_warnings():
+        with writing(self._path), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
+            self._study.enqueue_trial({**(first or {}), "optimizer": optimizer})
             trial = self._study.ask()
             trial.suggest_categorical("optimizer", self.optimizers)
             for name, distribution in space.items():
                 _suggest(trial, name, distribution)
-        trial.set_user_attr("phase", phase)
+            trial.set_user_attr("phase", phase)
         self._open[trial.number] = trial
         return Asked(trial.number, trial.params)
 
     def report(self, number: int, step: int, metrics: Metrics) -> None:
         """An intermediate value of a running trial."""
-        self._open[number].report(metrics[self.measured], step)
+        with writing(self._path):
+            self._open[number].report(metrics[self.measured], step)
 
     def tell(self, number: int, metrics: Metrics | None, *, epochs: int, reason: str | None = None) -> None:
         """End a trial: complete when there is no reason, pruned when it was stopped, failed without metrics."""
         trial = self._open.pop(number)
-        trial.set_user_attr("epochs", epochs)
-        if reason:
-            trial.set_user_attr("reason", reason)
-        if metrics is None:
-            self._study.tell(trial, state=TrialState.FAIL)
-        elif reason:
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self._study.tell(trial, metrics[self.measured])
+        state = TrialState.FAIL if metrics is None else TrialState.PRUNED if reason else TrialState.COMPLETE
+        with writing(self._path):
+            trial.set_user_attr("epochs", epochs)
+            if reason:
+                trial.set_user_attr("reason", reason)
+            value = metrics[self.measured] if metrics and state == TrialState.COMPLETE else None
+            self._study.tell(trial, value, state=state)
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -90,12 +95,28 @@ class Study:
 
     def close(self) -> None:
         """Let go of the file: what SQLite kept in its write-ahead log goes into study.db, which then stands alone."""
-        if self._storage is not None:
-            self._storage.remove_session()
-            self._storage.engine.dispose()
-            with self._storage.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")  # so that readers make no log either
-            self._storage.engine.dispose()
+        if self._storage is None:
+            return
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+        with writing(self._path), self._storage.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")  # so that readers make no log either
+        self._storage.engine.dispose()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What SQLite says when it cannot write, as one FolderError; "disk full" is one of its ways to end."""
+    try:
+        yield
+    except (sqlalchemy.exc.OperationalError, StorageInternalError) as error:
+        said: BaseException = error
+        while said.__cause__ is not None:
+            said = said.__cause__
+        raise FolderError(
+            f"cannot write {path} ({' '.join(str(said).split())}): see that there is space left and that the folder "
+            "can be written, or choose another one with --out."
+        ) from error
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: Distribution) -> None:

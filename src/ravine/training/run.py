@@ -153,7 +153,9 @@ class Run:
     def _remember(self, k: int, epoch: int, validation: Metrics) -> None:
         trial = self.trials[k]
         if trial not in self.best or rank(validation) > rank(self.best[trial].validation):
-            self.best[trial] = Kept(trial, self.settings[k], epoch, len(self.rates), validation, self.population.state(k))
+            self.best[trial] = Kept(
+                trial, self.settings[k], epoch, len(self.rates), validation, self.population.state(k)
+            )
 
     def _batch(self) -> tuple[Tensor, Tensor, bool]:
         """The batch of the next step: shared when all trials have one order, else [K, B, ...]."""
