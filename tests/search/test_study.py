@@ -100,3 +100,11 @@ def test_a_closed_study_is_one_file(tmp_path: Path) -> None:
     study.close()
     assert opened(tmp_path).best_value == 0.5
     assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_a_folder_with_signs_of_a_url_in_its_name_holds_the_study(tmp_path: Path) -> None:
+    folder = tmp_path / "what? #1 100%41"
+    folder.mkdir()
+    Study(folder, "classification", 0, ["adamw"]).close()
+    assert [path.name for path in folder.iterdir()] == ["study.db"]
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]

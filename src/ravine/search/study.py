@@ -5,10 +5,12 @@ Trials are asked for in batches, because they are trained in batches.
 
 from __future__ import annotations
 
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import optuna
 import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.pool import QueuePool
 
 from ravine.errors import FolderError
 from ravine.search.space import Choice, Distribution, Log, Space
@@ -128,7 +131,9 @@ def _suggest(trial: optuna.Trial, name: str, distribution: Distribution) -> None
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:
     """A SQLite file. One process writes it, and a crash loses no more than the last few rows."""
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
+    # A connection of our own making: in a URL, a folder's name with ? or # would be cut there.
+    connect = partial(sqlite3.connect, path.resolve(), check_same_thread=False)
+    storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": QueuePool})
     with storage.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     return storage
