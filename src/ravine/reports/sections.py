@@ -94,8 +94,22 @@ def sections(run: Run) -> list[Section]:
         ensemble = run.result.ensemble if run.result is not None else None
         pictures = evaluation(measured, run.config.data.classes)
         heading = f"Results on the {measured.split} split"
-        drawn.append(Section("results", heading, table=scores_table(measured, ensemble), pictures=pictures))
+        table = scores_table(measured, ensemble)
+        drawn.append(Section("results", heading, summary=caution(run), table=table, pictures=pictures))
     return [*drawn, data_section(run), record_section(run)]
+
+
+def caution(run: Run) -> str:
+    """How far the figures of the validation and test rows can be believed."""
+    trials, rows = len(run.trials), run.config.data.sizes.get("test", 0)
+    said = "These rows were looked at once, after everything was chosen."
+    if trials > 1:
+        said += f" The validation rows chose among {trials} trials, so the figures they give are too good."
+    share = (run.evaluation.best or {}).get("accuracy") if run.evaluation else None
+    if share is not None and 0 < share < 1 and rows:
+        doubt = 100 * (share * (1 - share) / rows) ** 0.5
+        said += f" Of {rows:,} rows, an accuracy is known to ± {doubt:.2g} points (one standard error)."
+    return said
 
 
 def step_section(run: Run, step: StepResult) -> Section:
