@@ -6,6 +6,7 @@ Letters in shapes: K trials, B batch.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -306,3 +307,16 @@ def test_no_modules_and_too_few_rules_are_refused() -> None:
         Population([], [], F.cross_entropy)
     with pytest.raises(ModelError, match="got 1 modules and 2 rules"):
         Population([linear()], [SGD()] * 2, F.cross_entropy)
+
+
+def test_an_operation_that_vmap_does_slowly_is_not_complained_of() -> None:
+    class Scaled(Base):
+        """Its norm has no batching rule."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(x, torch._weight_norm(self.linear.weight, torch.ones(3, 1), 0))
+
+    x, y = batches()[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        population(Scaled, engine="stacked").step(x, y, RATES)

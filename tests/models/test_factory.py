@@ -189,3 +189,22 @@ def test_the_dropout_rate_is_set_on_every_layer_and_else_left() -> None:
     assert [layer.p.item() for _, layer in dropouts(recipe.build(0, dropout=0.75))] == [0.75]
     assert [round(layer.p.item(), 6) for _, layer in dropouts(recipe.build(0))] == [0.1]
     assert not model(lambda shape, outputs: nn.Linear(shape[0], outputs)).has_dropout
+
+
+def test_lazy_layers_learn_their_sizes_and_start_the_same_for_a_seed() -> None:
+    model = Model(
+        "",
+        lambda _shape, outputs: nn.Sequential(nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.LazyLinear(outputs)),
+        (3,),
+        2,
+    )
+    built = model.build(5)
+    assert built.training
+    assert built[0].weight.shape == (8, 3)
+    assert torch.equal(built[2].weight, model.build(5)[2].weight)
+    assert not torch.equal(built[2].weight, model.build(6)[2].weight)
+
+
+def test_a_model_of_another_dtype_is_told_to_be_float() -> None:
+    with pytest.raises(ModelError, match=r"its parameters torch\.float64: end the factory in \.float\(\)"):
+        Model("", lambda shape, outputs: nn.Linear(shape[0], outputs).double(), (3,), 2).check()

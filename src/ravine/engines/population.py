@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ravine.engines.loss import Loss
 from ravine.engines.one_by_one import Habits, habits_of, single_losses, single_outputs
 from ravine.engines.stack import Stack
-from ravine.engines.stacked import stacked_losses, stacked_outputs
+from ravine.engines.stacked import hush_slow_operations, stacked_losses, stacked_outputs
 from ravine.engines.threads import threads
 from ravine.engines.updates import Update, update_for
 from ravine.errors import ModelError
@@ -145,6 +145,7 @@ class Population:
             return
         saved = {key: buffer.clone() for key, buffer in self.stack.buffers.items()}
         try:
+            hush_slow_operations()
             self.choice = self._fastest(x, y, own)
         finally:
             for key, buffer in self.stack.buffers.items():

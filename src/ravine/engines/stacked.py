@@ -5,6 +5,8 @@ Letters in shapes: K trials, B batch, N examples.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
@@ -12,7 +14,15 @@ from torch.func import functional_call, vmap
 from ravine.engines.loss import Loss
 from ravine.engines.stack import Stack
 
-__all__ = ["stacked_losses", "stacked_outputs"]
+__all__ = ["hush_slow_operations", "stacked_losses", "stacked_outputs"]
+
+
+@functools.cache
+def hush_slow_operations() -> None:
+    """Stop vmap from warning, for the rest of the process, that an operation has no fast form: it is measured here."""
+    switch = getattr(torch._C._functorch, "_set_vmap_fallback_warning_enabled", None)
+    if switch is not None:
+        switch(False)
 
 
 def stacked_losses(stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool) -> Tensor:

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ravine.errors import ModelError, nearest
 from ravine.models.cnn import cnn
@@ -49,6 +50,9 @@ class Model:
         """
         with seeded(seed, "initialization"):
             module = _called(self.label, self.factory, self.input_shape, self.outputs, self.settings)
+            if any(is_lazy(each) for each in (*module.parameters(), *module.buffers())):
+                self._forward(module.eval())  # lazy layers learn their sizes from a first batch
+                module.train()
         return replace_dropout(module, seed=seed, p=dropout).to(device)
 
     def check(self) -> nn.Module:
@@ -58,13 +62,8 @@ class Model:
         """
         module = self.build(0).eval()
         wanted = (2, self.outputs)
-        try:
-            with torch.no_grad(), seeded(0, "check"):
-                out = module(torch.zeros(2, *self.input_shape))
-        except Exception as error:
-            raise ModelError(
-                f"{self.label} cannot take a batch of shape {(2, *self.input_shape)}: {_line(error)}"
-            ) from error
+        with seeded(0, "check"):
+            out = self._forward(module)
         if not isinstance(out, torch.Tensor):
             raise ModelError(
                 f"{self.label} returns {type(out).__name__} from forward; it must return a tensor of shape {wanted}."
@@ -75,6 +74,20 @@ class Model:
                 f"end the model in {self.outputs} output{'s' * (self.outputs > 1)}."
             )
         return module
+
+    @torch.no_grad()
+    def _forward(self, module: nn.Module) -> Any:
+        """What two blank examples come to. Raises ModelError with what the module raised."""
+        try:
+            return module(torch.zeros(2, *self.input_shape))
+        except Exception as error:
+            dtypes = {p.dtype for p in module.parameters()} - {torch.float32}
+            hint = (
+                f" The data is float32, its parameters {dtypes.pop()}: end the factory in .float()." if dtypes else ""
+            )
+            raise ModelError(
+                f"{self.label} cannot take a batch of shape {(2, *self.input_shape)}: {_line(error)}{hint}"
+            ) from error
 
     @property
     def label(self) -> str:
