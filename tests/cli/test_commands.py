@@ -131,6 +131,7 @@ def test_check_finds_the_softmax_before_the_loss(ravine: Ravine, tmp_path: Path)
     assert answer.status == 1
     steps = json.loads(answer.out)["steps"]
     assert [step["step"] for step in steps] == ["initial-loss", "overfit"]
+    assert "with 100.0 % accuracy: its outputs are probabilities already" in steps[1]["summary"]  # learnt, and wrong
     assert "Take the softmax" in steps[1]["advice"][0]
     assert (tmp_path / "run" / "report.html").exists()
 
