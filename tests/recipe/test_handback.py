@@ -12,7 +12,7 @@ from torch import Tensor
 from ravine.data import Data, MemorySplit, Split
 from ravine.recipe.budget import Budget
 from ravine.recipe.folder import Folder
-from ravine.recipe.handback import hand_back, ranked
+from ravine.recipe.handback import hand_back, ranked, together
 from ravine.recipe.session import Session
 from ravine.recipe.walk import Walk
 from ravine.training import Kept, Run, Setting
@@ -62,11 +62,28 @@ def test_the_ensemble_is_the_mean_of_the_members_probabilities(three_classes: Da
     given = hand_back(session, winners)
     x, y = three_classes.test.batch(torch.arange(len(three_classes.test)))
     with torch.no_grad():
-        mean = torch.stack([torch.softmax(one.module(x), -1) for one in winners]).mean(0)
+        mean = torch.stack([torch.softmax(one.module(x), -1) for one in given.members]).mean(0)
     assert given.ensemble["test"]["accuracy"] == pytest.approx(float((mean.argmax(-1) == y).float().mean()))
     nll = -mean[torch.arange(len(y)), y].log().mean()
     assert given.ensemble["test"]["nll"] == pytest.approx(float(nll), rel=1e-4)
     assert given.evaluation["ensemble"] == given.ensemble["test"]
+
+
+def test_a_member_that_would_spoil_the_average_is_left_out(three_classes: Data, sit: Sit) -> None:
+    session = sit(three_classes)
+    *good, bad = ranked(session, trained(session, (1e-2, 3e-3, 1e-2, 2e-2)))
+    wrong = 1e3 * torch.nn.functional.one_hot((three_classes.validation.y + 1) % 3, 3).float()
+    members, validation = together(session, [*good, dataclasses.replace(bad, outputs=wrong)])
+    assert [one.kept.trial for one in members] == [one.kept.trial for one in good[: len(members)]]
+    assert validation["accuracy"] >= max(one.validation["accuracy"] for one in good[:2]) - 0.05
+
+
+def test_one_winner_is_an_ensemble_of_one(three_classes: Data, sit: Sit) -> None:
+    session = sit(three_classes)
+    winners = ranked(session, trained(session, (1e-2,)))
+    members, validation = together(session, winners)
+    assert list(members) == winners
+    assert validation == pytest.approx(winners[0].validation, rel=1e-5)
 
 
 def test_the_best_models_test_metrics_are_those_of_its_own_outputs(three_classes: Data, sit: Sit) -> None:
@@ -91,7 +108,7 @@ def test_a_regressors_errors_are_in_units_of_the_target(numbers: Data, sit: Sit)
     target = numbers.preprocessing.target
     x, y = numbers.test.batch(torch.arange(len(numbers.test)))
     with torch.no_grad():
-        mean = torch.stack([one.module(x).flatten() for one in winners]).mean(0)
+        mean = torch.stack([one.module(x).flatten() for one in given.members]).mean(0)
     rmse = (target.restore(mean) - target.restore(y)).square().mean().sqrt()
     assert given.ensemble["test"]["rmse"] == pytest.approx(float(rmse), rel=1e-4)
     assert given.evaluation["actual"] == pytest.approx(target.restore(y).tolist())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 
 from ravine.errors import SettingError, nearest
 
-__all__ = ["common", "free_folder", "parse_settings"]
+__all__ = ["free_folder", "parse_settings", "with_common"]
 
 
 def load_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -88,26 +89,58 @@ Config = Annotated[
 
 def common(
     context: typer.Context,
-    *,
-    data: str,
-    out: Path | None,
-    set_: Sequence[str] | None,
-    categorical: str | None,
-    task: str | None,
-    **given: Any,
+    data: Data,
+    target: Target = None,
+    task: Task = None,
+    test: Test = None,
+    categorical: Categorical = None,
+    model: Model = "mlp",
+    set_: Set = None,
+    budget: Budget = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    out: Out = None,
+    overwrite: Overwrite = False,
+    batch_size: BatchSize = None,
+    tensorboard: Tensorboard = False,
+    config: Config = None,  # noqa: ARG001 - its callback has done its work
 ) -> dict[str, Any]:
-    """Keyword arguments of `ravine.api` from the options that commands share."""
+    """The options of every command that runs, as keyword arguments of `ravine.api`."""
     if task not in (None, "classification", "regression"):
         raise SettingError(f"--task is {task!r}; write classification or regression.")
     return {
-        "out": out or free_folder(data),
-        "settings": parse_settings(set_ or []),
-        "categorical": tuple(name.strip() for name in (categorical or "").split(",") if name.strip()),
+        "make_model": model,
+        "data": data,
+        "target": target,
         "task": task,
+        "test": test,
+        "categorical": tuple(name.strip() for name in (categorical or "").split(",") if name.strip()),
+        "settings": parse_settings(set_ or []),
+        "budget": budget,
+        "seed": seed,
+        "device": device,
+        "out": out or free_folder(data),
+        "overwrite": overwrite,
+        "batch_size": batch_size,
+        "tensorboard": tensorboard,
         "started": context.obj["started"],
         "command": shlex.join(["ravine", *context.obj["words"]]),
-        **given,
     }
+
+
+def with_common(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the common options in front of its own; it is called with them gathered, as its first argument."""
+    shared = inspect.signature(common, eval_str=True).parameters
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    def gathered(**words: Any) -> int:
+        given = common(**{name: words.pop(name) for name in shared})
+        return command(given, **words)
+
+    every = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared.values(), *own)]
+    gathered.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # what Typer reads
+    gathered.__doc__ = command.__doc__
+    return gathered
 
 
 def free_folder(data: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,16 +12,9 @@ from ravine.cli.display import show_result, watching
 __all__ = ["train"]
 
 
+@options.with_common
 def train(
-    context: typer.Context,
-    data: options.Data,
-    target: options.Target = None,
-    task: options.Task = None,
-    test: options.Test = None,
-    categorical: options.Categorical = None,
-    model: options.Model = "mlp",
-    set_: options.Set = None,
-    budget: options.Budget = None,
+    given: dict[str, Any],
     epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training data.")] = 20,
     optimizer: Annotated[str, typer.Option("--optimizer", help="adamw, sgd or adam.")] = "adamw",
     lr: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
@@ -35,13 +28,6 @@ def train(
         float, typer.Option("--warmup", help="Share of training spent climbing to the peak rate.")
     ] = 0.05,
     order: Annotated[int | None, typer.Option("--order", help="Seed of the data order; --seed when not given.")] = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    out: options.Out = None,
-    overwrite: options.Overwrite = False,
-    batch_size: options.BatchSize = None,
-    tensorboard: options.Tensorboard = False,
-    config: options.Config = None,  # noqa: ARG001 - its callback has done its work
     as_json: options.Json = False,
 ) -> int:
     """Train one configuration to its end."""
@@ -55,25 +41,9 @@ def train(
         "warmup": warmup,
         "order": order,
     }
-    given = options.common(
-        context,
-        data=data,
-        target=target,
-        task=task,
-        test=test,
-        categorical=categorical,
-        set_=set_,
-        budget=budget,
-        seed=seed,
-        device=device,
-        out=out,
-        overwrite=overwrite,
-        batch_size=batch_size,
-        tensorboard=tensorboard,
-    )
     from ravine import api
 
     with watching() as watch:
-        result = api.train(model, data, epochs=epochs, setting=setting, watch=watch, **given)
+        result = api.train(**given, epochs=epochs, setting=setting, watch=watch)
     show_result(result, as_json=as_json)
     return 0

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ravine.recipe.session import Session
-from ravine.training import Ensemble, Kept, confusion, evaluate, headline, measure, outputs_of, rank
+from ravine.training import Ensemble, Kept, averaged, confusion, evaluate, headline, measure, outputs_of, rank
 from ravine.types import Metrics
 
 __all__ = ["Handback", "Ranked", "hand_back", "ranked"]
@@ -29,6 +29,7 @@ class Ranked:
     kept: Kept
     module: nn.Module
     validation: Metrics
+    outputs: Tensor  # on the validation split, [N, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class Handback:
     """What the winner and the ensemble reach, and evaluation.json: the test split in figures."""
 
     best: dict[str, Metrics]  # {"validation", "test"}
+    members: Sequence[Ranked]  # of the ensemble, best first
     ensemble: dict[str, Metrics]
     evaluation: dict[str, Any]
 
@@ -47,31 +49,45 @@ def ranked(session: Session, candidates: Sequence[Kept]) -> list[Ranked]:
     """
     data, scale = session.data, session.data.preprocessing.target.std
     likely = sorted(candidates, key=lambda kept: rank(kept.validation), reverse=True)[: 2 * MEMBERS]
-    modules = [_rebuilt(session, kept) for kept in likely]
-    measured = [evaluate(module, data.validation, data.task, scale=scale) for module in modules]
-    found = [Ranked(*parts) for parts in zip(likely, modules, measured, strict=True)]
+    y, found = data.validation.y.to(session.device), []
+    for kept in likely:
+        module = _rebuilt(session, kept)
+        outputs = outputs_of(module, data.validation)
+        (measured,) = measure(data.task, outputs.unsqueeze(0), y, scale=scale)
+        found.append(Ranked(kept, module, measured, outputs))
     return sorted(found, key=lambda one: rank(one.validation), reverse=True)[:MEMBERS]
 
 
 def hand_back(session: Session, winners: Sequence[Ranked]) -> Handback:
-    """Average the winners, and open the test split."""
+    """Average the best winners, and open the test split."""
     data, scale = session.data, session.data.preprocessing.target.std
-    ensemble = Ensemble([one.module for one in winners], data.task)
+    members, validation = together(session, winners)
+    ensemble = Ensemble([one.module for one in members], data.task)
     outputs, y = outputs_of(winners[0].module, data.test), data.test.y.to(session.device)
     test = measure(data.task, outputs.unsqueeze(0), y, scale=scale)[0]
-    together = {
-        "validation": evaluate(ensemble, data.validation, data.task, scale=scale),
-        "test": evaluate(ensemble, data.test, data.task, scale=scale),
-    }
+    averages = {"validation": validation, "test": evaluate(ensemble, data.test, data.task, scale=scale)}
     evaluation = {
         "split": "test",
         "task": data.task,
         "metric": headline(data.task),
         "best": test,
-        "ensemble": together["test"],
+        "ensemble": averages["test"],
         **_picture(session, outputs, y),
     }
-    return Handback({"validation": winners[0].validation, "test": test}, together, evaluation)
+    return Handback({"validation": winners[0].validation, "test": test}, members, averages, evaluation)
+
+
+def together(session: Session, winners: Sequence[Ranked]) -> tuple[Sequence[Ranked], Metrics]:
+    """The first few of the winners whose average does best on the validation split, at least two, and what it reaches.
+
+    Where there was little time the fifth may be a trial of one epoch, and would spoil the others.
+    """
+    data, scale = session.data, session.data.preprocessing.target.std
+    sizes = range(min(2, len(winners)), len(winners) + 1)
+    averages = torch.stack([averaged([one.outputs for one in winners[:size]], data.task) for size in sizes])
+    measured = measure(data.task, averages, data.validation.y.to(session.device), scale=scale)
+    size, metrics = max(zip(sizes, measured, strict=True), key=lambda pair: rank(pair[1]))
+    return winners[:size], metrics
 
 
 def _rebuilt(session: Session, kept: Kept) -> nn.Module:
@@ -81,7 +97,7 @@ def _rebuilt(session: Session, kept: Kept) -> nn.Module:
     return module.eval()
 
 
-def _picture(session: Session, outputs: torch.Tensor, y: torch.Tensor) -> dict[str, Any]:
+def _picture(session: Session, outputs: Tensor, y: Tensor) -> dict[str, Any]:
     if session.data.task == "classification":
         return {"confusion": confusion(outputs, y)}
     target = session.data.preprocessing.target

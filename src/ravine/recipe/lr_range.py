@@ -180,7 +180,9 @@ def judge_ranges(ranges: dict[str, LrRange]) -> Verdict:
     )
     if not found.drop >= 0.05:
         advice = (
-            "No rate makes the loss drop: run ravine check, look at the scale of the inputs and whether labels belong to inputs.",
+            "No rate makes the loss drop: look at the scale of the inputs, at whether labels belong to inputs, and at a target "
+            "of numbers that spans orders of magnitude (learn its logarithm).",
+            "Where data is known to say little about its target, --keep-going goes on.",
         )
         seen = f"At no rate from {found.rates[0]:g} to {found.rates[-1]:g} does the loss drop by 5 % in {found.steps} steps."
         return Verdict("lr-range", "fail", seen, evidence, advice)

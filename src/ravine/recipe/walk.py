@@ -118,7 +118,7 @@ class Walk:
         """Open the test split, write the winners down, and say what came out."""
         given, session, best = hand_back(self.session, winners), self.session, winners[0].kept
         epochs = math.ceil(best.horizon / session.steps_per_epoch)
-        self.folder.models([one.kept for one in winners], session.model, session.data)
+        self.folder.models([one.kept for one in given.members], session.model, session.data)
         self.folder.record("evaluation.json", given.evaluation)
         return self.result(
             Best(
@@ -129,8 +129,8 @@ class Walk:
                 train_command(session.data, session.model, best, epochs=epochs, source=source),
             ),
             EnsembleResult(
-                len(winners),
-                [one.kept.trial for one in winners],
+                len(given.members),
+                [one.kept.trial for one in given.members],
                 given.ensemble["validation"],
                 given.ensemble["test"],
             ),

@@ -1,7 +1,7 @@
 """One loop, its history, checkpoints, evaluation, ensembles."""
 
 from ravine.training.checkpoints import ModelRecord, load_model, save_model
-from ravine.training.ensembles import Ensemble
+from ravine.training.ensembles import Ensemble, averaged
 from ravine.training.evaluation import confusion, evaluate, outputs_of
 from ravine.training.files import read_json, write_atomically, write_json
 from ravine.training.history import History
@@ -19,6 +19,7 @@ __all__ = [
     "Predictor",
     "Run",
     "Setting",
+    "averaged",
     "confusion",
     "evaluate",
     "headline",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ravine.errors import ModelError
 from ravine.types import Task
 
-__all__ = ["Ensemble"]
+__all__ = ["Ensemble", "averaged"]
 
 
 class Ensemble(nn.Module):
@@ -41,7 +41,12 @@ class Ensemble(nn.Module):
         return len(self.members)
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs = torch.stack([member(x) for member in self.members])
-        if self.task == "regression":
-            return outputs.mean(0)
-        return torch.logsumexp(torch.log_softmax(outputs, dim=-1), dim=0) - math.log(len(self.members))
+        return averaged([member(x) for member in self.members], self.task)
+
+
+def averaged(outputs: Sequence[Tensor], task: Task) -> Tensor:
+    """The answer of an ensemble whose members give `outputs`, each [B, ...]."""
+    together = torch.stack(list(outputs))
+    if task == "regression":
+        return together.mean(0)
+    return torch.logsumexp(torch.log_softmax(together, dim=-1), dim=0) - math.log(len(together))
