@@ -94,3 +94,15 @@ def test_data_of_another_kind_is_refused(data: object) -> None:
 )
 def test_batches_grow_with_the_data(examples: int, size: int) -> None:
     assert default_batch_size(examples) == size
+
+
+def test_a_model_that_cannot_train_on_its_batch_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"cannot train on a batch of shape \(1, 4\): Expected more than 1 value"):
+        prepare(
+            lambda i, o: nn.Sequential(nn.Linear(i[0], 8), nn.BatchNorm1d(8), nn.Linear(8, o)), (X, Y), batch_size=1
+        )
+
+
+def test_a_trial_of_a_larger_batch_takes_more_memory() -> None:
+    small, large = (prepare("mlp", (X, Y), batch_size=size).trial_bytes for size in (2, 32))
+    assert small < large

@@ -88,8 +88,8 @@ def test_without_a_limit_of_time_the_plan_is_the_largest(make: Callable[..., Pla
 
 
 def test_memory_bounds_the_trials() -> None:
-    assert fit_trials(100, memory=40_000) == 10
-    assert fit_trials(1000, memory=40_000) == 1
+    assert fit_trials(100, memory=1000) == 10
+    assert fit_trials(1000, memory=1999) == 1
 
 
 def test_a_model_larger_than_memory_still_gets_one_trial() -> None:

@@ -118,8 +118,14 @@ class Population:
         return StepRecord(losses, grad_norm, torch.linalg.vector_norm(change, dim=1) / before)
 
     def outputs(self, x: Tensor, *, chunk: int = 1024) -> Tensor:
-        """Outputs in evaluation mode for shared inputs, x [N, ...] -> [K, N, ...], `chunk` inputs at a time."""
-        compute = stacked_outputs if self.engine == "stacked" else single_outputs
+        """Outputs in evaluation mode for shared inputs, x [N, ...] -> [K, N, ...].
+
+        chunk: inputs at a time; fewer where many trials are stacked, for each has its own activations.
+        """
+        stacked = self.engine == "stacked"
+        compute = stacked_outputs if stacked else single_outputs
+        if stacked:
+            chunk = min(chunk, max(16, 4096 // len(self)))
         return torch.cat([compute(self.stack, part) for part in x.split(chunk)], dim=1)
 
     def keep(self, index: Sequence[int]) -> None:

@@ -54,7 +54,7 @@ def coarse(
         session.pace = measure_pace(session, names[0])
     left = seconds_left(deadline)
     planned = coarse_plan(
-        0.85 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.parameters)
+        0.85 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.trial_bytes)
     )
     asked = [
         study.ask(names[i % len(names)], spaces[names[i % len(names)]], "coarse")

@@ -80,7 +80,7 @@ def _one_seed(
 
     When the deadline comes all stop after the same number of steps, at least LEAST.
     """
-    most, cost = fit_trials(session.parameters), 0
+    most, cost = fit_trials(session.trial_bytes), 0
     losses: list[list[float]] = [[] for _ in rates]
     for start in range(0, len(rates), most):
         wave = range(start, min(start + most, len(rates)))

@@ -20,7 +20,7 @@ def measure_pace(session: Session, optimizer: str) -> float:
     A small population is trained for a few steps and thrown away; what was measured in an earlier step of
     the recipe may be minutes old, and other programs use the machine too.
     """
-    count = min(TRIALS, fit_trials(session.parameters))
+    count = min(TRIALS, fit_trials(session.trial_bytes))
     settings = [
         Setting(optimizer, lr=1e-4, batch_size=session.batch_size, seed=session.seed + k, order=session.seed)
         for k in range(count)

@@ -74,7 +74,7 @@ def refine(
         session.pace = measure_pace(session, str(before.ranked[0].params["optimizer"]))
     left = seconds_left(deadline)
     planned = refine_plan(
-        0.85 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.parameters)
+        0.85 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.trial_bytes)
     )
     spaces = refined_spaces(before)
     asked = _ask(study, spaces, before, trials or planned.trials)

@@ -10,7 +10,10 @@ from typing import Protocol
 import torch
 
 from ravine.data import Data
+from ravine.engines.memory import trial_bytes
+from ravine.errors import ModelError
 from ravine.models import Model
+from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
 
 __all__ = ["Session", "Silent", "Watcher", "default_batch_size"]
@@ -57,6 +60,13 @@ class Session:
     def __post_init__(self) -> None:
         module = self.model.build(self.seed)
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        shape = (self.batch_size, *self.data.input_shape)
+        try:
+            with seeded(self.seed, "memory"):
+                self.trial_bytes = trial_bytes(module, torch.zeros(shape))
+        except Exception as error:  # whatever the model raises: one batch of training is its last examination
+            said = " ".join(str(error).split())
+            raise ModelError(f"{self.model.label} cannot train on a batch of shape {shape}: {said}") from error
         self.has_dropout = self.model.has_dropout
 
     @property

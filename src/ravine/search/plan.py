@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 __all__ = ["Plan", "coarse_plan", "fit_trials", "refine_plan"]
 
-BYTES_PER_PARAMETER = 4 * 10
-"""float32: parameters, gradients, two of state, their change, best weights; copies of four while engines are timed."""
+MEMORY = 2 * 2**30
+"""Bytes that the trials of a search may take together."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Plan:
     rungs: tuple[int, ...]
 
 
-def fit_trials(parameters: int, *, memory: int = 2**30) -> int:
-    """How many trials of so many parameters fit into `memory` bytes at once, at least 1."""
-    return max(1, memory // (BYTES_PER_PARAMETER * max(parameters, 1)))
+def fit_trials(bytes_each: int, *, memory: int = MEMORY) -> int:
+    """How many trials of so many bytes fit into `memory` bytes at once, at least 1."""
+    return max(1, memory // max(bytes_each, 1))
 
 
 def coarse_plan(seconds: float, pace: float, steps_per_epoch: int, most: int) -> Plan:
