@@ -12,7 +12,6 @@ update-to-weight ratio of every step.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from _machine import machine
 from ravine.data import Data, from_arrays
 from ravine.models import Model, mlp
 from ravine.randomness import permutation
@@ -88,9 +88,7 @@ def main() -> None:
             hand.append(1e3 * seconds / args.steps)
             ours.append(1e3 * taken / args.steps)
             ratios.append(taken / seconds)
-    print(
-        f"machine: {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
+    print(machine())
     print(f"n = {args.rounds} rounds of {args.steps} steps, MLP 784-256-256-10, batch {BATCH}")
     print(f"by hand: {statistics.median(hand):.3f} ms a step ({min(hand):.3f} to {max(hand):.3f})")
     print(

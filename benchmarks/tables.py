@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 import ravine
+from _machine import machine
 from ravine.data import Split, load
 
 PLACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "tabular"
@@ -37,6 +38,8 @@ def main() -> None:
     parser.add_argument("--budget", default="60s")
     args = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
+    print(machine())
+    print(f"n = 1 run a table, seed 0, budget {args.budget}")
     print(
         f"{'table':28} {'rows':>5} | validation: ravine  logistic  mlp | test: ravine  ensemble  logistic  mlp | seconds"
     )
