@@ -38,3 +38,14 @@ def test_a_resting_layer_gives_the_bits_that_its_mask_would_give() -> None:
     found = resting.train()(x)
     layer.idle = False
     assert torch.equal(found, resting(x))
+
+
+@pytest.mark.parametrize("k", [None, 1])
+def test_a_parameter_without_a_gradient_this_time_forgets_the_last_one(k: int | None) -> None:
+    found = stack(0.0, 0.0)
+    slopes = [torch.ones_like(view if k is None else view[k]) for view in found.slopes.values()]
+    found.gather(slopes, k)
+    found.gather([None, *slopes[1:]], k)
+    first, *others = found.slopes.values()
+    trials = range(2) if k is None else [k]
+    assert all(not first[trial].any() and all(other[trial].all() for other in others) for trial in trials)
