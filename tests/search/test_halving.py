@@ -14,6 +14,7 @@ from ravine.data import from_arrays
 from ravine.models import Model
 from ravine.models.mlp import mlp
 from ravine.search import climb, survivors
+from ravine.search.halving import SLICE
 from ravine.training import Run, Setting
 from ravine.types import Metrics
 
@@ -114,7 +115,13 @@ def test_at_a_deadline_the_trials_are_ranked_as_they_stand() -> None:
 def test_groups_are_equally_far_within_a_slice_when_the_deadline_comes() -> None:
     fast, slow = scripted(2), Scripted({2: 0.5}, seconds=0.001)
     climb([fast, slow], [10**6], deadline=time.monotonic() + 0.3)  # type: ignore[list-item]
-    assert abs(fast.step - slow.step) <= 50
+    assert abs(fast.step - slow.step) <= SLICE
+
+
+def test_who_watches_is_told_how_far_and_how_many_within_a_rung() -> None:
+    told: list[tuple[int, int]] = []
+    climb([scripted(4), Scripted({9: 0.1})], [25, 40], on_slice=lambda *seen: told.append(seen))  # type: ignore[list-item]
+    assert told == [(10, 5), (20, 5), (25, 5), (35, 3), (40, 3)]
 
 
 def test_a_plan_that_was_too_bold_keeps_fewer_than_half() -> None:

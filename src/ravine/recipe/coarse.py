@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from ravine.recipe.lr_range import LrRange
 from ravine.recipe.pace import measure_pace
 from ravine.recipe.session import Session, seconds_left
-from ravine.recipe.trials import Search, make_runs, search_evidence, settle
+from ravine.recipe.trials import Search, carry_out, make_runs, search_evidence
 from ravine.recipe.verdict import Verdict
-from ravine.search import Choice, Distribution, Log, Space, Study, Uniform, climb, coarse_plan, edge_of, fit_trials
+from ravine.search import Choice, Distribution, Log, Space, Study, Uniform, coarse_plan, edge_of, fit_trials
 from ravine.training import History
 
 __all__ = ["coarse", "coarse_spaces", "judge_coarse"]
@@ -62,14 +62,7 @@ def coarse(
     ]
     fixed = {"schedule": "constant", "warmup": 0.0}
     runs = make_runs(session, asked, history, steps=planned.rungs[-1], fixed=fixed, every=planned.rungs[-1])
-
-    def told(step: int, seen: dict[int, dict[str, float]]) -> None:
-        for trial, metrics in seen.items():
-            study.report(trial, step, metrics)
-        session.watch.advance(step / planned.rungs[-1], f"{len(seen)} trials at step {step}")
-
-    outcomes = climb(runs, planned.rungs, deadline=deadline, on_rung=told)
-    return settle(study, "coarse", spaces, asked, runs, outcomes)
+    return carry_out(session, study, "coarse", spaces, asked, runs, planned.rungs, deadline=deadline)
 
 
 def judge_coarse(search: Search) -> Verdict:

@@ -60,7 +60,6 @@ def find_range(session: Session, optimizer: str, deadline: float = math.inf) -> 
             break  # time is up: the seeds that are whole decide
         steps = done
         curves.append(curve)
-        session.watch.advance((seed + 1) / seeds, f"{optimizer}, seed {seed + 1} of {seeds}")
     session.pace = (time.monotonic() - start) / cost
     return read_range(rates, curves, steps)
 
@@ -93,6 +92,7 @@ def _one_seed(
             before = run.step
             run.advance(min(10, steps - run.step))
             cost += (run.step - before) * len(run.trials)
+            session.watch.advance(run.step / steps, f"{optimizer}, {len(run.trials)} rates at step {run.step}")
             _drop_lost(run)
             if time.monotonic() > deadline and start == 0:
                 steps = max(run.step, min(LEAST, steps))

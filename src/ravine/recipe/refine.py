@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from ravine.recipe.coarse import edges_of
 from ravine.recipe.pace import measure_pace
 from ravine.recipe.session import Session, seconds_left
-from ravine.recipe.trials import Search, best_trials, make_runs, search_evidence, settle
+from ravine.recipe.trials import Search, best_trials, carry_out, make_runs, search_evidence
 from ravine.recipe.verdict import Verdict
 from ravine.search import (
     Asked,
@@ -22,7 +22,6 @@ from ravine.search import (
     Study,
     Uniform,
     around,
-    climb,
     edge_of,
     fit_trials,
     refine_plan,
@@ -81,14 +80,7 @@ def refine(
     fixed = {"schedule": "cosine", "warmup": 0.1}
     every = max(session.steps_per_epoch, planned.rungs[-1] // 40)
     runs = make_runs(session, asked, history, steps=planned.rungs[-1], fixed=fixed, every=every)
-
-    def told(step: int, seen: Mapping[int, dict[str, float]]) -> None:
-        for trial, metrics in seen.items():
-            study.report(trial, step, metrics)
-        session.watch.advance(step / planned.rungs[-1], f"{len(seen)} trials at step {step}")
-
-    outcomes = climb(runs, planned.rungs, least=5, deadline=deadline, on_rung=told)
-    return settle(study, "refine", spaces, asked, runs, outcomes)
+    return carry_out(session, study, "refine", spaces, asked, runs, planned.rungs, least=5, deadline=deadline)
 
 
 def _ask(study: Study, spaces: Mapping[str, Space], before: Search, count: int) -> list[Asked]:

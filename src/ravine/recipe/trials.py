@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ravine.recipe.session import Session
-from ravine.search import Asked, Outcome, Space, Study
+from ravine.search import Asked, Outcome, Space, Study, climb
 from ravine.training import History, Kept, Run, Setting, rank
+from ravine.types import Metrics
 
-__all__ = ["PROBE", "Search", "best_trials", "make_runs", "search_evidence", "settle", "space_record"]
+__all__ = ["PROBE", "Search", "best_trials", "carry_out", "make_runs", "search_evidence", "space_record"]
 
 PROBE = 5_000
 """Rows looked at per evaluation, of training and of validation each: accuracy to within 0.3 % where it is near 95 %."""
@@ -75,15 +76,28 @@ def make_runs(
     return runs
 
 
-def settle(
+def carry_out(
+    session: Session,
     study: Study,
     phase: str,
     spaces: Mapping[str, Space],
     asked: list[Asked],
     runs: Sequence[Run],
-    outcomes: dict[int, Outcome],
+    rungs: Sequence[int],
+    *,
+    least: int = 1,
+    deadline: float = math.inf,
 ) -> Search:
-    """Tell the study how every trial ended, and gather the phase."""
+    """Let the trials climb, tell the study and the watcher how they do, and gather the phase. rungs, least: as in `climb`."""
+
+    def told(step: int, seen: Mapping[int, Metrics]) -> None:
+        for trial, metrics in seen.items():
+            study.report(trial, step, metrics)
+
+    def watched(step: int, trials: int) -> None:
+        session.watch.advance(step / rungs[-1], f"{trials} trials at step {step:,}")
+
+    outcomes = climb(runs, rungs, least=least, deadline=deadline, on_rung=told, on_slice=watched)
     kept = {trial: best for run in runs for trial, best in run.best.items()}
     for trial, outcome in outcomes.items():
         best = kept.get(trial)

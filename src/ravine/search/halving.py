@@ -17,6 +17,9 @@ from ravine.types import Metrics
 __all__ = ["Outcome", "climb", "survivors"]
 
 
+SLICE = 10  # steps that one run takes before the next has its turn
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a trial ended: its last metrics, where, and why it was stopped (None: it went all the way)."""
@@ -40,17 +43,18 @@ def climb(
     least: int = 1,
     deadline: float = math.inf,
     on_rung: Callable[[int, dict[int, Metrics]], None] = lambda _step, _metrics: None,
+    on_slice: Callable[[int, int], None] = lambda _step, _trials: None,
 ) -> dict[int, Outcome]:
     """Train to each rung (a step number, rising); after each but the last keep the best `keep`, at least `least`.
 
     deadline: time.monotonic seconds; when it comes, the trials are ranked as they stand. A trial that is not
-    finite is dropped at once. Returns an outcome for every trial.
+    finite is dropped at once. on_slice: told (step, trials alive) every few steps. Returns an outcome for every trial.
     """
     ended: dict[int, Outcome] = {}
     pace = _Pace(deadline)
     alive = [run for run in runs if len(run.trials)]
     for position, rung in enumerate(rungs):
-        in_time = pace.timed(alive, lambda rung=rung, alive=alive: _train_to(alive, rung, deadline))  # type: ignore[misc]
+        in_time = pace.timed(alive, lambda rung=rung, alive=alive: _train_to(alive, rung, deadline, on_slice))  # type: ignore[misc]
         seen = {trial: m for run in alive for trial, m in zip(run.trials, run.evaluate(), strict=True)}
         on_rung(rung, seen)
         last = position == len(rungs) - 1 or not in_time or time.monotonic() >= deadline
@@ -74,13 +78,14 @@ def survivors(seen: dict[int, Metrics], wanted: int) -> set[int]:
     return set(sorted(finite, key=lambda trial: rank(seen[trial]), reverse=True)[:wanted])
 
 
-def _train_to(runs: Sequence[Run], rung: int, deadline: float) -> bool:
+def _train_to(runs: Sequence[Run], rung: int, deadline: float, on_slice: Callable[[int, int], None]) -> bool:
     """Bring every run to the rung, in slices, so that a deadline finds them equally far."""
     while any(run.step < rung for run in runs):
         slowest = min(run.step for run in runs)
         for run in runs:
-            if not run.advance(min(slowest + 50, rung) - run.step, deadline=deadline):
+            if not run.advance(min(slowest + SLICE, rung) - run.step, deadline=deadline):
                 return False
+        on_slice(min(slowest + SLICE, rung), sum(len(run.trials) for run in runs))
     return True
 
 
