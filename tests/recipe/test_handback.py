@@ -78,6 +78,22 @@ def test_a_member_that_would_spoil_the_average_is_left_out(three_classes: Data, 
     assert validation["accuracy"] >= max(one.validation["accuracy"] for one in good[:2]) - 0.05
 
 
+def test_members_that_do_no_harm_are_all_taken(three_classes: Data, sit: Sit) -> None:
+    session = sit(three_classes)
+    winners = ranked(session, trained(session, (1e-2, 3e-3, 1e-2, 2e-2, 5e-3)))
+    twins = [dataclasses.replace(one, outputs=winners[0].outputs) for one in winners]
+    assert len(together(session, twins)[0]) == 5
+
+
+def test_of_numbers_a_member_that_spoils_is_left_out_and_others_are_not(numbers: Data, sit: Sit) -> None:
+    session = sit(numbers)
+    winners = ranked(session, trained(session, (1e-2, 2e-2, 3e-2, 1e-2)))
+    twins = [dataclasses.replace(one, outputs=winners[0].outputs) for one in winners]
+    assert len(together(session, twins)[0]) == 4
+    *good, last = twins
+    assert len(together(session, [*good, dataclasses.replace(last, outputs=last.outputs + 5)])[0]) == 3
+
+
 def test_one_winner_is_an_ensemble_of_one(three_classes: Data, sit: Sit) -> None:
     session = sit(three_classes)
     winners = ranked(session, trained(session, (1e-2,)))

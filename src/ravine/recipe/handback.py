@@ -5,6 +5,7 @@ The test split is looked at here and nowhere else, once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,16 +79,29 @@ def hand_back(session: Session, winners: Sequence[Ranked]) -> Handback:
 
 
 def together(session: Session, winners: Sequence[Ranked]) -> tuple[Sequence[Ranked], Metrics]:
-    """The first few of the winners whose average does best on the validation split, at least two, and what it reaches.
+    """As many of the winners as may be averaged without loss, at least two, and what they reach on the validation split.
 
-    Where there was little time the fifth may be a trial of one epoch, and would spoil the others.
+    The more the better, as a rule; but where there was little time the fifth may be a trial of one epoch, and would
+    spoil the others. So the most are taken that do as well, to a standard error, as the best number of them.
     """
     data, scale = session.data, session.data.preprocessing.target.std
     sizes = range(min(2, len(winners)), len(winners) + 1)
     averages = torch.stack([averaged([one.outputs for one in winners[:size]], data.task) for size in sizes])
     measured = measure(data.task, averages, data.validation.y.to(session.device), scale=scale)
-    size, metrics = max(zip(sizes, measured, strict=True), key=lambda pair: rank(pair[1]))
+    best = max(measured, key=rank)
+    size, metrics = max(
+        (pair for pair in zip(sizes, measured, strict=True) if _as_good(pair[1], best, len(data.validation))),
+        key=lambda pair: pair[0],
+    )
     return winners[:size], metrics
+
+
+def _as_good(metrics: Metrics, best: Metrics, rows: int) -> bool:
+    """Within one standard error of the best: of a share, sqrt(p (1 - p) / n); of an rmse, rmse / sqrt(2 n)."""
+    if "accuracy" in best:
+        share = best["accuracy"]
+        return metrics["accuracy"] >= share - math.sqrt(share * (1 - share) / rows)
+    return metrics["rmse"] <= best["rmse"] * (1 + 1 / math.sqrt(2 * rows))
 
 
 def _rebuilt(session: Session, kept: Kept) -> nn.Module:
