@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from ravine.recipe.result import Result
@@ -99,7 +99,7 @@ def show_metrics(metrics: Mapping[str, Mapping[str, float]], *, as_json: bool) -
 
 def _table(rows: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]) -> Table:
     names = list(next(iter(rows.values()))[0])
-    table = Table("", *(f"validation {name}" for name in names), *(f"test {name}" for name in names))
+    table = Table(Column("", no_wrap=True), *(f"validation {name}" for name in names), *(f"test {name}" for name in names))
     for label, (validation, test) in rows.items():
         table.add_row(label, *(f"{part[name]:.4f}" for part in (validation, test) for name in names))
     return table
