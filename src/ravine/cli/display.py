@@ -99,7 +99,9 @@ def show_metrics(metrics: Mapping[str, Mapping[str, float]], *, as_json: bool) -
 
 def _table(rows: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]) -> Table:
     names = list(next(iter(rows.values()))[0])
-    table = Table(Column("", no_wrap=True), *(f"validation {name}" for name in names), *(f"test {name}" for name in names))
+    table = Table(
+        Column("", no_wrap=True), *(f"validation {name}" for name in names), *(f"test {name}" for name in names)
+    )
     for label, (validation, test) in rows.items():
         table.add_row(label, *(f"{part[name]:.4f}" for part in (validation, test) for name in names))
     return table
