@@ -87,8 +87,20 @@ def test_a_users_own_note_in_a_group_is_kept(face: Any) -> None:
 
 @every_face
 def test_an_unknown_argument_is_refused(face: Any) -> None:
-    with pytest.raises(TypeError, match="nesterof"):
-        face([parameter()], nesterof=True)
+    with pytest.raises(SettingError, match="has no option 'maximise'; did you mean maximize"):
+        face([parameter()], maximise=True)
+
+
+@every_face
+def test_a_parameter_given_twice_is_refused(face: Any) -> None:
+    one, other = parameter(), parameter()
+    for twice in ([one, other, one], iter([one, one]), [{"params": [one]}, {"params": [other, one]}]):
+        with pytest.raises(SettingError, match="a second time; each is stepped once"):
+            face(twice)
+    optimizer = face([one])
+    with pytest.raises(SettingError, match="a second time"):
+        optimizer.add_param_group({"params": one})
+    assert len(optimizer.param_groups) == 1
 
 
 @every_face

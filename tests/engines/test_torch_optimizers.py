@@ -1,4 +1,4 @@
-"""SGD, Adam and AdamW as the twins of torch.optim's: arguments, layout of saved states, exchange of them.
+"""The twins of torch.optim's: arguments, layout of saved states, exchange of them.
 
 Numbers are compared at length in tests/oracles/test_torch_optim.py.
 """
@@ -6,6 +6,7 @@ Numbers are compared at length in tests/oracles/test_torch_optim.py.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ravine import optim
+from ravine.errors import SettingError
 from ravine.randomness import seeded
 
-TWINS = [(optim.SGD, torch.optim.SGD), (optim.Adam, torch.optim.Adam), (optim.AdamW, torch.optim.AdamW)]
+NAMES = ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "Adadelta", "NAdam", "RAdam", "Adamax"]
+TWINS = [(getattr(optim, name), getattr(torch.optim, name)) for name in NAMES]
 CASES = [
     (*TWINS[0], {}),
     (*TWINS[0], {"momentum": 0.9, "dampening": 0.1}),
@@ -25,8 +28,15 @@ CASES = [
     (*TWINS[1], {"decoupled_weight_decay": True, "weight_decay": 0.1}),
     (*TWINS[2], {}),
     (*TWINS[2], {"amsgrad": True, "betas": (0.8, 0.99)}),
+    (*TWINS[3], {"lr_decay": 0.1, "initial_accumulator_value": 0.5}),
+    (*TWINS[4], {"weight_decay": 0.1}),
+    (*TWINS[4], {"momentum": 0.9, "centered": True}),
+    (*TWINS[5], {"rho": 0.8}),
+    (*TWINS[6], {"momentum_decay": 0.1}),
+    (*TWINS[7], {"betas": (0.8, 0.8)}),
+    (*TWINS[8], {"weight_decay": 0.1}),
 ]
-every_twin = pytest.mark.parametrize(("ours", "theirs"), TWINS, ids=["sgd", "adam", "adamw"])
+every_twin = pytest.mark.parametrize(("ours", "theirs"), TWINS, ids=NAMES)
 every_case = pytest.mark.parametrize(("ours", "theirs", "settings"), CASES)
 
 
@@ -48,6 +58,14 @@ def walk(optimizer: torch.optim.Optimizer, params: list[nn.Parameter], steps: ra
 def assert_same(left: list[nn.Parameter], right: list[nn.Parameter], tolerance: float = 1e-12) -> None:
     for a, b in zip(left, right, strict=True):
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.fixture(autouse=True)
+def doubles() -> Iterator[None]:
+    """Torch keeps NAdam's product of momenta in the default dtype: in float32 it is wrong by 1e-8."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @every_twin
@@ -124,18 +142,15 @@ def test_AdamW_decouples_whatever_state_it_loads() -> None:  # noqa: N802 - a na
 
 
 @every_case
-@pytest.mark.parametrize("option", [{"foreach": True}, {"fused": True}, {"foreach": False, "fused": False}], ids=str)
-def test_kernel_options_change_no_bit(ours: Any, theirs: Any, settings: dict[str, Any], option: dict[str, Any]) -> None:  # noqa: ARG001
+@pytest.mark.parametrize("option", ["foreach", "fused", "capturable"])
+def test_kernel_options_change_no_bit(ours: Any, theirs: Any, settings: dict[str, Any], option: str) -> None:
+    if option not in inspect.signature(theirs.__init__).parameters:
+        with pytest.raises(SettingError, match=f"has no option '{option}'"):
+            ours(start(), **{option: True})
+        return
     plain, chosen = start(), start()
     walk(ours(plain, lr=0.1, **settings), plain, range(3))
-    walk(ours(chosen, lr=0.1, **settings, **option), chosen, range(3))
-    assert all(torch.equal(a, b) for a, b in zip(plain, chosen, strict=True))
-
-
-def test_capturable_changes_no_bit() -> None:
-    plain, chosen = start(), start()
-    walk(optim.Adam(plain), plain, range(3))
-    walk(optim.Adam(chosen, capturable=True), chosen, range(3))
+    walk(ours(chosen, lr=0.1, **settings, **{option: True}), chosen, range(3))
     assert all(torch.equal(a, b) for a, b in zip(plain, chosen, strict=True))
 
 
@@ -167,7 +182,7 @@ def test_momentum_switched_off_and_on_again_follows_torch() -> None:
 
 def test_a_network_trains() -> None:
     with seeded(0, "init"):
-        model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+        model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1)).float()
     inputs = draw(64, 4, seed=3, dtype=torch.float32)
     targets = inputs.prod(dim=1, keepdim=True)
     optimizer = optim.AdamW(model.parameters(), lr=0.02)

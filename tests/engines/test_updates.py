@@ -13,10 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ravine.engines.fused import KERNELS, FusedUpdate
+from ravine.engines.compiled import compiled
+from ravine.engines.fused import KERNELS, kernel_of
 from ravine.engines.packing import Layout
-from ravine.engines.updates import MappedUpdate, PackedUpdate, Update, update_for
-from ravine.rules import SGD, Adam, AdamW, Rule
+from ravine.engines.stacking import stack_rules
+from ravine.engines.updates import CompiledUpdate, FusedUpdate, MappedUpdate, PackedUpdate, Update, update_for
+from ravine.rules import SGD, Adagrad, Adam, AdamW, NAdam, RAdam, RMSprop, Rule
 from ravine.types import Hyper
 
 K = 4
@@ -100,18 +102,38 @@ RULE_SETS = {
     "plain sgd": [SGD(weight_decay=0.3 * k) for k in range(K)],
     "adam": [Adam(beta1=0.5 + 0.1 * k, weight_decay=0.1) for k in range(K)],
     "adamw amsgrad": [AdamW(weight_decay=0.3 * k, amsgrad=True) for k in range(K)],
+    "adagrad": [Adagrad(lr_decay=0.1 * k, initial_accumulator_value=0.1 * k, weight_decay=0.1 * k) for k in range(K)],
+    "rmsprop": [RMSprop(alpha=0.5 + 0.1 * k, momentum=0.2 + 0.1 * k, centered=True) for k in range(K)],
+    "nadam": [NAdam(beta1=0.5 + 0.1 * k, momentum_decay=0.01 * k, weight_decay=0.1) for k in range(K)],
+    "radam": [RAdam(beta2=0.6 + 0.1 * k, weight_decay=0.1 * k, decoupled_weight_decay=True) for k in range(K)],
 }
+
+
+def fused(rules: list[Rule], layout: Layout, flat: Tensor) -> Update:
+    """By torch's kernels."""
+    kernel = kernel_of(rules[0], flat.dtype, flat.device)
+    assert kernel is not None
+    return FusedUpdate(kernel, rules, layout, flat)
+
+
+def one_pass(rules: list[Rule], layout: Layout, flat: Tensor) -> Update:
+    """Compiled."""
+    stacked = stack_rules(rules)
+    code = compiled(stacked, flat.dtype)
+    assert code is not None
+    return CompiledUpdate(code, stacked, layout, flat)
 
 
 MAKERS: list[tuple[str, Callable[..., Update]]] = [
     *((kind, update_for) for kind in RULE_SETS),
-    *((kind, FusedUpdate) for kind, rules in RULE_SETS.items() if type(rules[0]) in KERNELS),
+    *((kind, one_pass) for kind, rules in RULE_SETS.items() if rules[0].elementwise),
+    *((kind, fused) for kind, rules in RULE_SETS.items() if type(rules[0]) in KERNELS),
 ]
 every_way = pytest.mark.parametrize(("kind", "make"), MAKERS, ids=[f"{kind}, {make.__name__}" for kind, make in MAKERS])
 
 
 def test_every_kernel_is_examined() -> None:
-    assert {type(RULE_SETS[kind][0]) for kind, make in MAKERS if make is FusedUpdate} == set(KERNELS)
+    assert {type(RULE_SETS[kind][0]) for kind, make in MAKERS if make is fused} == set(KERNELS)
     assert KERNELS, "this torch has no fused kernel: look for their new names"
 
 
@@ -154,21 +176,24 @@ def test_only_a_rule_that_looks_across_is_mapped() -> None:
     assert isinstance(update_for([SGD()] * K, found, flat), PackedUpdate)
 
 
-def test_large_trials_of_a_rule_with_a_kernel_take_it() -> None:
+def test_large_trials_are_compiled_and_without_a_compiler_take_torchs_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Layout.of(nn.Linear(64, 64))
     flat = torch.zeros(2, found.size)
-    assert isinstance(update_for([AdamW(), AdamW(beta1=0.5)], found, flat), FusedUpdate)
-    assert isinstance(update_for([Adam(beta1=torch.tensor(0.5))] * 2, found, flat), PackedUpdate)
+    assert isinstance(update_for([AdamW(), AdamW(beta1=0.5)], found, flat), CompiledUpdate)
     assert isinstance(update_for([SGD()] * 2, Layout.of(nn.Linear(64, 64).half()), flat.half()), PackedUpdate)
+    monkeypatch.setattr("ravine.engines.updates.compiled", lambda _rule, _dtype: None)
+    assert isinstance(update_for([AdamW(), AdamW(beta1=0.5)], found, flat), FusedUpdate)
+    assert isinstance(update_for([RMSprop()] * 2, found, flat), PackedUpdate)
 
 
-def test_a_kernel_that_meets_nan_in_one_trial_leaves_the_bits_of_the_others() -> None:
+@pytest.mark.parametrize("make", [one_pass, fused])
+def test_nan_in_one_trial_leaves_the_bits_of_the_others(make: Callable[..., Update]) -> None:
     rules, found = [AdamW(weight_decay=0.1 * k) for k in range(K)], layout()
     start, grad = draws(2, K, found.size)
     sick, well = start.clone(), start.clone()
     sick[1] = torch.nan
     for flat in (sick, well):
-        FusedUpdate(rules, found, flat).step(flat, grad, [0.1] * K, 1)
+        make(rules, found, flat).step(flat, grad, [0.1] * K, 1)
     others = [0, 2, 3]
     assert torch.equal(sick[others], well[others])
     assert sick[1].isnan().all()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ravine.errors import SettingError
-from ravine.rules import RULES, Rule
+from ravine.rules import RULES, Adadelta, Adagrad, Rule
 from ravine.types import Hyper
 
 K, P = 5, 7
@@ -24,7 +24,13 @@ STRUCTURES = {
     "sgd": [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "dampening": 0.5}],
     "adam": [{"amsgrad": True}],
     "adamw": [{"amsgrad": True}],
+    "rmsprop": [{"momentum": 0.9}, {"centered": True}, {"momentum": 0.9, "centered": True}],
+    "nadam": [{"decoupled_weight_decay": True}],
+    "radam": [{"decoupled_weight_decay": True}],
 }
+# Rules whose rate has another unit than most.
+RATES = {Adadelta: 10.0, Adagrad: 0.5}
+
 VARIANTS = [(name, settings) for name in RULES for settings in [{}, *STRUCTURES.get(name, [])]]
 
 
@@ -167,8 +173,8 @@ def test_a_saved_run_resumes_to_the_same_bits(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", DECAYING, ids=label, indirect=True)
 def test_weight_decay_shrinks_a_weight_that_has_no_gradient(rule: Rule) -> None:
     param = torch.tensor([3.0, -3.0])
-    decayed, _ = run(replace(rule, weight_decay=0.1), param, [torch.zeros(2)] * 5, lr=0.1)
-    kept, _ = run(replace(rule, weight_decay=0.0), param, [torch.zeros(2)] * 5, lr=0.1)
+    decayed, _ = run(replace(rule, weight_decay=0.1), param, [torch.zeros(2)] * 5, lr=0.01)
+    kept, _ = run(replace(rule, weight_decay=0.0), param, [torch.zeros(2)] * 5, lr=0.01)
     assert (decayed.abs() < param.abs()).all()
     assert (decayed.sign() == param.sign()).all()
     assert torch.equal(kept, param)
@@ -177,8 +183,9 @@ def test_weight_decay_shrinks_a_weight_that_has_no_gradient(rule: Rule) -> None:
 def test_the_rule_descends_on_a_quadratic(rule: Rule) -> None:
     curvature, param = torch.tensor([0.5, 1.0, 2.0]), torch.tensor([1.0, -1.0, 1.0])
     state, start = rule.init(param), (curvature * param.square()).sum()
+    lr = RATES.get(type(rule), 0.05)
     for step in range(1, 301):
-        param, state = rule.update(param, curvature * param, state, lr=0.05, step=step)
+        param, state = rule.update(param, curvature * param, state, lr=lr, step=step)
     assert (curvature * param.square()).sum() < 0.01 * start
 
 

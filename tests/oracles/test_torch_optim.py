@@ -21,8 +21,12 @@ K, P, STEPS = 4, 6, 200
 
 Settings = dict[str, Any]
 
-TORCH = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-OURS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
+NAMES = {
+    name.lower(): name
+    for name in ("SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam", "RAdam", "Adamax")
+}
+TORCH = {key: getattr(torch.optim, name) for key, name in NAMES.items()}
+OURS = {key: getattr(optim, name) for key, name in NAMES.items()}
 
 # How each case draws its settings; lr is drawn beside them.
 CASES: dict[str, tuple[str, Callable[[random.Random], Settings]]] = {
@@ -40,6 +44,33 @@ CASES: dict[str, tuple[str, Callable[[random.Random], Settings]]] = {
     "adam amsgrad": ("adam", lambda r: {**adam_settings(r), "amsgrad": True}),
     "adamw": ("adamw", lambda r: {**adam_settings(r), "weight_decay": r.uniform(0.01, 0.3)}),
     "adamw amsgrad": ("adamw", lambda r: {**adam_settings(r), "weight_decay": r.uniform(0.01, 0.3), "amsgrad": True}),
+    "adagrad": ("adagrad", lambda r: {"eps": 10 ** r.uniform(-10, -3), "initial_accumulator_value": r.uniform(0, 1)}),
+    "adagrad decay": (
+        "adagrad",
+        lambda r: {"lr_decay": r.uniform(0.01, 0.3), "weight_decay": r.uniform(0.01, 0.3)},
+    ),
+    "rmsprop": ("rmsprop", lambda r: rmsprop_settings(r)),
+    "rmsprop decay": ("rmsprop", lambda r: {**rmsprop_settings(r), "weight_decay": r.uniform(0.01, 0.3)}),
+    "rmsprop momentum": ("rmsprop", lambda r: {**rmsprop_settings(r), "momentum": r.uniform(0.3, 0.9)}),
+    "rmsprop centered": ("rmsprop", lambda r: {**rmsprop_settings(r), "centered": True}),
+    "rmsprop both": ("rmsprop", lambda r: {**rmsprop_settings(r), "centered": True, "momentum": r.uniform(0.3, 0.9)}),
+    "adadelta": ("adadelta", lambda r: {"rho": r.uniform(0.5, 0.99), "eps": 10 ** r.uniform(-8, -3)}),
+    "adadelta decay": ("adadelta", lambda r: {"rho": r.uniform(0.5, 0.99), "weight_decay": r.uniform(0.01, 0.3)}),
+    "nadam": ("nadam", lambda r: {**adam_settings(r), "momentum_decay": 10 ** r.uniform(-4, -1)}),
+    "nadam decay": ("nadam", lambda r: {**adam_settings(r), "weight_decay": r.uniform(0.01, 0.3)}),
+    "nadam decoupled": (
+        "nadam",
+        lambda r: {**adam_settings(r), "weight_decay": r.uniform(0.01, 0.3), "decoupled_weight_decay": True},
+    ),
+    "radam": ("radam", lambda r: adam_settings(r)),
+    "radam decay": ("radam", lambda r: {**adam_settings(r), "weight_decay": r.uniform(0.01, 0.3)}),
+    "radam decoupled": (
+        "radam",
+        lambda r: {**adam_settings(r), "weight_decay": r.uniform(0.01, 0.3), "decoupled_weight_decay": True},
+    ),
+    "radam never rectified": ("radam", lambda r: {"betas": (0.9, r.uniform(0.1, 0.6))}),
+    "adamax": ("adamax", lambda r: adam_settings(r)),
+    "adamax decay": ("adamax", lambda r: {**adam_settings(r), "weight_decay": r.uniform(0.01, 0.3)}),
 }
 every_case = pytest.mark.parametrize("case", CASES)
 seeds = pytest.mark.parametrize("seed", range(2))
@@ -47,6 +78,10 @@ seeds = pytest.mark.parametrize("seed", range(2))
 
 def adam_settings(rng: random.Random) -> Settings:
     return {"betas": (rng.uniform(0.5, 0.95), rng.uniform(0.9, 0.9999)), "eps": 10 ** rng.uniform(-10, -3)}
+
+
+def rmsprop_settings(rng: random.Random) -> Settings:
+    return {"alpha": rng.uniform(0.8, 0.99), "eps": 10 ** rng.uniform(-8, -3)}
 
 
 def drawn(case: str, seed: int) -> tuple[str, float, Settings]:
@@ -86,6 +121,14 @@ def path(optimizer_class: Any, seed: int, *, sign: float = 1.0, **settings: Any)
 
 def assert_same(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+@pytest.fixture(autouse=True)
+def doubles() -> Iterator[None]:
+    """Torch keeps a few numbers of its own (NAdam's product of momenta) in the default dtype."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @every_case

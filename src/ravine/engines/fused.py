@@ -1,110 +1,101 @@
-"""Torch's own fused kernels, for the rules that have one: a step is one pass over memory instead of a dozen.
+"""Torch's own fused kernels, for the rules that have one: for machines without a C compiler, and for CUDA.
 
-The rule stays the definition, and tests hold every kernel to it. Each trial is a call of its own, because a kernel
-takes plain numbers; so this pays only where a trial has enough parameters to fill a call. On 2 cores AdamW moved
-16 trials of 269,000 parameters in 2.2 ms where the rule over packed memory took 15.5 ms, and one trial of 269,000
-in 0.07 ms against 0.35 ms (medians of 60).
-
-Letters in shapes: K trials, P parameters of one trial.
+The rule stays the definition, and tests hold every kernel to it. A kernel takes many tensors and one set of
+plain numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ravine.engines.packing import Layout
-from ravine.engines.stacking import without_decay
-from ravine.rules import SGD, Adam, AdamState, AdamW, Rule, SGDState
+from ravine.rules import SGD, Adagrad, Adam, AdamW, Rule
 
-__all__ = ["FusedUpdate", "has_kernel"]
+__all__ = ["Kernel", "kernel_of"]
 
-FEWEST = 4096  # parameters of a trial below which a call costs more than it saves
 DTYPES = frozenset([torch.float32, torch.float64])
 
+Tensors = list[Tensor]
 
-class Step(NamedTuple):
-    """Which step it is, 1 for the first: as a number, and as the scalar tensor that Adam's kernels read."""
+Kernel = Callable[[Any, Tensors, Tensors, Sequence[Tensors], float, int, bool], None]
+"""(rule, params, grads, state, lr, step, maximize) -> None; params and state are changed in place.
 
-    number: int
-    tensor: Tensor
-
-
-Kernel = Callable[[Any, Tensor, Tensor, Any, float, Step], None]
-"""(rule, param, grad, state, lr, step) -> None; param and state are changed in place."""
+state: for each field of the rule's state that is not None, its tensors. step: 1 for the first.
+"""
 
 
-def _sgd(rule: Any, param: Tensor, grad: Tensor, state: SGDState, lr: float, step: Step) -> None:
+def _sgd(
+    rule: Any, params: Tensors, grads: Tensors, state: Sequence[Tensors], lr: float, step: int, maximize: bool
+) -> None:
     torch._fused_sgd_(
-        [param],
-        [grad],
-        [] if state.velocity is None else [state.velocity],
+        params,
+        grads,
+        state[0] if state else [],
         weight_decay=rule.weight_decay,
         momentum=rule.momentum,
         lr=lr,
         dampening=rule.dampening,
         nesterov=rule.nesterov,
-        maximize=False,
-        is_first_step=step.number == 1,
+        maximize=maximize,
+        is_first_step=step == 1,
     )
 
 
-def _adam(rule: Any, param: Tensor, grad: Tensor, state: AdamState, lr: float, step: Step) -> None:
+def _adam(
+    rule: Any, params: Tensors, grads: Tensors, state: Sequence[Tensors], lr: float, step: int, maximize: bool
+) -> None:
     kernel = torch._fused_adamw_ if isinstance(rule, AdamW) else torch._fused_adam_
     kernel(
-        [param],
-        [grad],
-        [state.mean],
-        [state.square],
-        [] if state.largest is None else [state.largest],
-        [step.tensor],
+        params,
+        grads,
+        state[0],
+        state[1],
+        state[2] if rule.amsgrad else [],
+        _counts(params, step),
         lr=lr,
         beta1=rule.beta1,
         beta2=rule.beta2,
         weight_decay=rule.weight_decay,
         eps=rule.eps,
         amsgrad=rule.amsgrad,
-        maximize=False,
+        maximize=maximize,
     )
+
+
+def _adagrad(
+    rule: Any, params: Tensors, grads: Tensors, state: Sequence[Tensors], lr: float, step: int, maximize: bool
+) -> None:
+    torch._fused_adagrad_(
+        params,
+        grads,
+        state[0],
+        _counts(params, step),
+        lr=lr,
+        lr_decay=rule.lr_decay,
+        weight_decay=rule.weight_decay,
+        eps=rule.eps,
+        maximize=maximize,
+    )
+
+
+def _counts(params: Tensors, step: int) -> Tensors:
+    """The step as these kernels read it: one scalar for each tensor, which may be the same one."""
+    return [torch.tensor(float(step), device=params[0].device)] * len(params)
 
 
 KERNELS: dict[type[Rule], Kernel] = {
     **({SGD: _sgd} if hasattr(torch, "_fused_sgd_") else {}),
+    **({Adagrad: _adagrad} if hasattr(torch, "_fused_adagrad_") else {}),
     **({Adam: _adam, AdamW: _adam} if hasattr(torch, "_fused_adam_") and hasattr(torch, "_fused_adamw_") else {}),
 }
 
 
-def has_kernel(rules: Sequence[Rule], layout: Layout, device: torch.device) -> bool:
-    """Can these trials run on a kernel, and are they large enough to gain by it?"""
-    plain = all(not isinstance(getattr(rule, f.name), Tensor) for rule in rules for f in fields(rule))  # type: ignore[arg-type]
-    fits = layout.size >= FEWEST and layout.dtype in DTYPES and device.type in ("cpu", "cuda")
-    return plain and fits and all(type(rule) in KERNELS for rule in rules)
-
-
-class FusedUpdate:
-    """Rules of one kind over a packed buffer, trial by trial: the parameters that decay, then the others."""
-
-    def __init__(self, rules: Sequence[Rule], layout: Layout, flat: Tensor) -> None:
-        self.cuts = [slice(0, layout.decayed), slice(layout.decayed, layout.size)]
-        self.kernel = KERNELS[type(rules[0])]
-        self.rules = [[rule, without_decay(rule)] for rule in rules]
-        self.states = [[rule.init(row[cut]) for cut in self.cuts] for rule, row in zip(rules, flat, strict=True)]
-        self.change = torch.empty_like(flat)
-        self.count = torch.zeros((), dtype=torch.float32, device=flat.device)
-
-    def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
-        self.change.copy_(flat)
-        now = Step(step, self.count.fill_(step))
-        for k, (rules, states) in enumerate(zip(self.rules, self.states, strict=True)):
-            for cut, rule, state in zip(self.cuts, rules, states, strict=True):
-                self.kernel(rule, flat[k, cut], grads[k, cut], state, lr[k], now)
-        return torch.sub(flat, self.change, out=self.change)
-
-    def keep(self, index: Tensor) -> None:
-        self.rules = [self.rules[k] for k in index.tolist()]
-        self.states = [self.states[k] for k in index.tolist()]
-        self.change = self.change[index]
+def kernel_of(rule: Rule, dtype: torch.dtype, device: torch.device) -> Kernel | None:
+    """The kernel for a rule with plain numbers; None where there is none."""
+    plain = all(not isinstance(getattr(rule, f.name), Tensor) for f in fields(rule))  # type: ignore[arg-type]
+    fits = device.type == "cpu" or (device.type == "cuda" and type(rule) is not Adagrad)  # torch has that on CPU alone
+    return KERNELS.get(type(rule)) if plain and fits and dtype in DTYPES else None

@@ -12,21 +12,22 @@ where it enters, in one line; a sparse gradient is refused before any parameter 
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, Self, overload
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from ravine.engines.torch_inputs import Group, check_group, check_saved, listed, number, stepping
-from ravine.errors import SettingError
+from ravine.engines.in_place import StateForm, Work, advance
+from ravine.engines.torch_inputs import Group, check_group, check_once, check_saved, listed, number, stepping
+from ravine.errors import SettingError, nearest
 from ravine.rules import Rule
-from ravine.rules.rule import narrow
 
-__all__ = ["Held", "RuleOptimizer", "TorchFace"]
+__all__ = ["Held", "RuleOptimizer", "TorchFace", "count_dtype", "settings"]
 
 Held = dict[str, Any]
 """What torch keeps for one parameter: tensors like it under torch's names, and its count of steps."""
@@ -38,35 +39,37 @@ class _Plan:
 
     asked: tuple[type[Rule], dict[str, object]]
     rule: Rule
-    layouts: dict[Tensor, _Layout] = field(default_factory=dict)
+    forms: dict[Tensor, StateForm] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where the fields of one parameter's state lie in its dictionary."""
-
-    kind: Callable[..., Any]  # the rule's NamedTuple
-    keys: tuple[str | None, ...]  # None: this field needs no memory
-
-
-class TorchFace(torch.optim.Optimizer, ABC):
+class TorchFace(torch.optim.Optimizer):
     """What every torch face shares; a subclass says how its groups spell a rule.
 
     Parameters without a gradient are skipped and keep their own count of steps. A complex parameter steps as
     its real and imaginary parts. Settings may be one-element tensors; values per trial are a population's.
     """
 
+    rule: ClassVar[type[Rule]]
+    """The kind of rule that its groups set, unless `asked` says otherwise."""
+
     torch_names: ClassVar[dict[str, str]] = {}
     """The key under which torch keeps a field of the rule's state, where the two names differ."""
+
+    def __new__(cls, *args: object, **options: object) -> Self:  # noqa: ARG004 - the rest is __init__'s
+        """Refuse an option that does not exist, and name the nearest."""
+        known = inspect.signature(cls.__init__).parameters
+        for name in options.keys() - known.keys():
+            raise SettingError(f"{cls.__name__} has no option {name!r}; {nearest(name, known.keys() - {'self'})}")
+        return super().__new__(cls)
 
     def __init__(self, params: ParamsT, defaults: Group) -> None:
         self._plans: dict[int, _Plan] = {}
         self._examine(defaults, known=defaults)
         super().__init__(listed(type(self).__name__, params), defaults)
 
-    @abstractmethod
     def asked(self, group: Group) -> tuple[type[Rule], dict[str, object]]:
         """The kind of rule these settings ask for, and the fields to make it with."""
+        return self.rule, {name: _setting(type(self).__name__, group, name) for name in _field_names(self.rule)}
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -92,21 +95,34 @@ class TorchFace(torch.optim.Optimizer, ABC):
         return loss
 
     def _step_group(self, group: Group, plan: _Plan, params: list[Tensor]) -> None:
-        lr = number("lr", group["lr"])
-        numbers: dict[int, Any] = {}  # by step: parameters of a group nearly always share their count
+        works: dict[tuple[int, torch.dtype, torch.device], tuple[Work, list[Held]]] = {}
+        begun: list[tuple[Tensor, Held]] = []
         for param in params:
-            step = self.steps_taken(self.state.get(param, {})) + 1
-            if step not in numbers:
-                numbers[step] = plan.rule.coefficients(lr, step)
-            self._advance(param, plan, numbers[step], step, maximize=group["maximize"])
+            held = self.state.get(param)
+            if held is None:
+                begun.append((param, held := {}))
+            step = self.steps_taken(held) + 1
+            form = self._form(param, held, plan)
+            work, helds = works.setdefault((step, param.dtype, param.device), (Work(), []))
+            work.add(_real(param), _real(param.grad), [_real(held[key]) for key in form.keys if key is not None], form)
+            helds.append(held)
+        lr = number("lr", group["lr"])
+        for (step, _, _), (work, helds) in works.items():
+            advance(plan.rule, work, lr=lr, step=step, maximize=group["maximize"])
+            self.count(helds, step)
+        self.state.update((param, held) for param, held in begun if held)
 
     def steps_taken(self, held: Held) -> int:
         """How many steps a parameter has taken, by what is held for it."""
         return int(held.get("step", 0))
 
-    def count(self, held: Held, step: int) -> None:
-        """Note that `step` is done. torch counts in float32, exact to 16.7 million steps."""
-        held["step"] = torch.tensor(float(step), dtype=torch.float32)
+    def count(self, helds: list[Held], step: int) -> None:
+        """Note that `step` is done."""
+        if step == 1:
+            for held in helds:
+                held["step"] = torch.tensor(1.0, dtype=count_dtype())
+        else:
+            torch._foreach_add_([held["step"] for held in helds], 1.0)
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and memory in torch's layout; copies, which later steps leave alone."""
@@ -127,6 +143,7 @@ class TorchFace(torch.optim.Optimizer, ABC):
         """Add parameters with settings of their own; what the group leaves out is taken from the defaults."""
         if isinstance(param_group, dict):  # torch's own message serves for the rest
             self._examine({**self.defaults, **param_group}, known=self.defaults)
+            check_once(type(self).__name__, param_group, self.param_groups)
         super().add_param_group(param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -135,6 +152,9 @@ class TorchFace(torch.optim.Optimizer, ABC):
         for group in self.param_groups:  # a state saved by an older torch lacks the younger settings
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
+        for held in self.state.values():  # and counts in plain numbers
+            if "step" in held and not isinstance(held["step"], Tensor):
+                held["step"] = torch.tensor(float(held["step"]), dtype=count_dtype())
 
     def _examine(self, group: Group, known: Group) -> None:
         """Raise SettingError unless these settings can be used."""
@@ -149,38 +169,21 @@ class TorchFace(torch.optim.Optimizer, ABC):
             plan = self._plans[index] = _Plan(asked, asked[0](**asked[1]))
         return plan
 
-    def _advance(self, param: Tensor, plan: _Plan, by: Any, step: int, *, maximize: bool) -> None:
-        layout = self._layout(param, plan)
-        held = self.state.get(param, {})
-        state = layout.kind(*(None if key is None else _real(held[key]) for key in layout.keys))
-        here = _real(param)
-        assert param.grad is not None, "only parameters with a gradient step"
-        grad = _real(param.grad)
-        new, after = plan.rule.apply(here, -grad if maximize else grad, state, narrow(by, here))
-        here.copy_(new)
-        for key, value in zip(layout.keys, after, strict=True):
-            if key is not None:
-                _real(held[key]).copy_(value)
-        self.count(held, step)
-        if held:
-            self.state[param] = held
-
-    def _layout(self, param: Tensor, plan: _Plan) -> _Layout:
-        """Where this parameter's state lies; memory that is not there yet begins as the rule's `init` says."""
-        held = self.state.get(param, {})
-        layout = plan.layouts.get(param)
-        if layout is not None and all(key is None or held.get(key) is not None for key in layout.keys):
-            return layout
-        fresh = plan.rule.init(param)
+    def _form(self, param: Tensor, held: Held, plan: _Plan) -> StateForm:
+        """How a parameter's memory lies in `held`; what is not there yet begins as the rule's `init` says."""
+        form = plan.forms.get(param)
+        if form is not None and all(key is None or held.get(key) is not None for key in form.keys):
+            return form
+        fresh = plan.rule.init(_real(param))
         keys = tuple(
             None if value is None else self.torch_names.get(name, name)
             for name, value in zip(fresh._fields, fresh, strict=True)
         )
         for key, value in zip(keys, fresh, strict=True):
             if key is not None and held.get(key) is None:
-                self.state[param][key] = value.clone()
-        plan.layouts[param] = _Layout(type(fresh), keys)
-        return plan.layouts[param]
+                held[key] = _like(value, param)
+        plan.forms[param] = StateForm(type(fresh), keys)
+        return plan.forms[param]
 
 
 class RuleOptimizer(TorchFace):
@@ -200,23 +203,52 @@ class RuleOptimizer(TorchFace):
     def __init__(self, params: ParamsT, rule: Rule, lr: float | Tensor = 1e-3, *, maximize: bool = False) -> None:
         if not isinstance(rule, Rule):
             raise SettingError(f"RuleOptimizer got {rule!r}; it needs a rule with its settings: write rules.Adam().")
-        settings = {name: getattr(rule, name) for name in _field_names(rule)}
-        if clash := settings.keys() & {"params", "lr", "maximize"}:
+        given = {name: getattr(rule, name) for name in _field_names(type(rule))}
+        if clash := given.keys() & {"params", "lr", "maximize"}:
             raise SettingError(f"{type(rule).__name__} has a field {clash.pop()!r}; a group means its own: rename it.")
-        self.rule = rule
-        super().__init__(params, {"lr": lr, **settings, "maximize": maximize})
+        self._kind = type(rule)
+        super().__init__(params, {"lr": lr, **given, "maximize": maximize})
 
     def asked(self, group: Group) -> tuple[type[Rule], dict[str, object]]:
-        return type(self.rule), {name: number(name, group[name]) for name in _field_names(self.rule)}
+        return self._kind, {name: number(name, group[name]) for name in _field_names(self._kind)}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "rule": self.rule}
+        return {**super().__getstate__(), "_kind": self._kind}
 
 
+def settings(given: Group) -> Group:
+    """The defaults of a face's groups from the arguments of its `__init__`, given as its locals()."""
+    return {name: value for name, value in given.items() if name not in ("self", "params", "__class__")}
+
+
+def _setting(owner: str, group: Group, name: str) -> Any:
+    """One field of a rule as a group spells it: torch has the two betas as a pair."""
+    if name not in ("beta1", "beta2") or "betas" not in group:
+        return number(name, group[name])
+    betas = group["betas"]
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise SettingError(f"{owner}.betas is {betas!r}; it must be a pair of numbers: write betas=(0.9, 0.999).")
+    place = int(name == "beta2")
+    return number(f"betas[{place}]", betas[place])
+
+
+def count_dtype() -> torch.dtype:
+    """What torch keeps a count of steps in: float32, exact to 16.7 million, unless the default is double."""
+    return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
+
+
+@functools.cache
 def _field_names(rule: Any) -> list[str]:
     return [each.name for each in fields(rule) if each.init]
 
 
-def _real(tensor: Tensor) -> Tensor:
+def _like(value: Tensor, param: Tensor) -> Tensor:
+    """A tensor of a fresh state as it is kept: its own memory, and complex again where the parameter is."""
+    part = param.is_complex() and value.shape == (*param.shape, 2)
+    return torch.view_as_complex(value.clone()) if part else value.clone()
+
+
+def _real(tensor: Tensor | None) -> Tensor:
     """A real view that shares memory: [...] complex -> [..., 2]."""
+    assert tensor is not None, "only parameters with a gradient step"
     return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ravine.errors import SettingError
 
-__all__ = ["Group", "check_group", "check_saved", "listed", "number", "stepping"]
+__all__ = ["Group", "check_group", "check_once", "check_saved", "listed", "number", "stepping"]
 
 Group = dict[str, Any]
 """One parameter group: "params", "lr", "maximize" and the settings of its rule."""
@@ -38,6 +38,27 @@ def check_group(owner: str, group: Group, known: Group) -> None:
             f"{owner}(differentiable=True) asks for gradients through the step, which changes parameters in "
             "place: write differentiable=False, and differentiate the rule's own `update` instead."
         )
+
+
+def check_once(owner: str, group: Group, others: list[Group]) -> None:
+    """Raise SettingError when a parameter of this group was given before, here or in another group.
+
+    (torch warns of the one and lets it step twice.)
+    """
+    given = group["params"]
+    entries = [given] if isinstance(given, Tensor) else list(given)
+    if not isinstance(given, Tensor | list | tuple):  # an iterator is read once: torch must find the rest of us here
+        group["params"] = entries
+    params = [entry[1] if isinstance(entry, tuple) else entry for entry in entries]
+    known = {id(param) for other in others for param in other["params"]}
+    for place, param in enumerate(params):
+        if id(param) in known:
+            shape = list(param.shape) if isinstance(param, Tensor) else param
+            raise SettingError(
+                f"{owner} got parameter {place} of a group, shape {shape}, a second time; each is stepped once: "
+                "list it in one group, once."
+            )
+        known.add(id(param))
 
 
 def check_saved(state_dict: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Ways to run a rule over packed parameters: at once; parameter by parameter for rules that look across; by a kernel.
+"""Ways to run a rule over packed parameters: compiled; as it is; by torch's kernels; and each parameter by itself.
 
 Letters in shapes: K trials, P parameters of one trial.
 """
@@ -12,13 +12,16 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from ravine.engines.fused import FusedUpdate, has_kernel
+from ravine.engines.compiled import Addresses, CompiledRule, addresses, compiled
+from ravine.engines.fused import Kernel, kernel_of
 from ravine.engines.packing import Layout
 from ravine.engines.stacking import per_trial, stack_rules, take_trials, without_decay
 from ravine.rules import Rule
 from ravine.rules.rule import narrow
 
-__all__ = ["MappedUpdate", "PackedUpdate", "Update", "update_for"]
+__all__ = ["CompiledUpdate", "FusedUpdate", "MappedUpdate", "PackedUpdate", "Update", "update_for"]
+
+FEWEST = 512  # parameters of a trial below which packed memory is as fast as a kernel
 
 
 class Update(Protocol):
@@ -40,11 +43,12 @@ def update_for(rules: Sequence[Rule], layout: Layout, flat: Tensor) -> Update:
     stacked = stack_rules(rules, flat.device)
     if not stacked.elementwise:
         return MappedUpdate(stacked, layout, flat)
-    return (
-        FusedUpdate(rules, layout, flat)
-        if has_kernel(rules, layout, flat.device)
-        else PackedUpdate(stacked, layout, flat)
-    )
+    if layout.size >= FEWEST:
+        if flat.device.type == "cpu" and (code := compiled(stacked, flat.dtype)):
+            return CompiledUpdate(code, stacked, layout, flat)
+        if kernel := kernel_of(rules[0], flat.dtype, flat.device):
+            return FusedUpdate(kernel, rules, layout, flat)
+    return PackedUpdate(stacked, layout, flat)
 
 
 def rows(state: Any, index: Tensor) -> Any:
@@ -73,6 +77,69 @@ class PackedUpdate:
     def keep(self, index: Tensor) -> None:
         self.rules = [take_trials(rule, index) for rule in self.rules]
         self.states = [rows(state, index) for state in self.states]
+        self.change = self.change[index]
+
+
+class CompiledUpdate:
+    """An elementwise rule in one pass over all trials, each with its own numbers."""
+
+    def __init__(self, code: CompiledRule, rule: Rule, layout: Layout, flat: Tensor) -> None:
+        self.code, self.layout = code, layout
+        self.rules = [rule, without_decay(rule)]
+        self.state = rule.init(flat)
+        self.change = torch.empty_like(flat)
+
+    def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
+        rates, trials = per_trial(lr), len(flat)
+        decayed, size = self.layout.decayed, self.layout.size
+        both = [_table(rule.coefficients(rates, step), trials) for rule in self.rules]  # two, each [K, 1 + C]
+        by = torch.stack(both, dim=1).flatten().tolist()  # trial after trial: its weights that decay, the others
+        sizes = [decayed, size - decayed] * trials
+        change, *places = (self._starts(t) for t in (self.change, flat, grads, *self.state) if t is not None)
+        self.code.call(sizes, places, by, change)
+        return self.change
+
+    def _starts(self, packed: Tensor) -> Addresses:
+        """Where in a tensor like flat, [K, P], the two parts of each trial begin."""
+        assert packed.is_contiguous()
+        assert packed.dtype == self.code.dtype
+        base, size = packed.data_ptr(), packed.itemsize
+        row, part = self.layout.size * size, self.layout.decayed * size
+        return addresses([base + k * row + start for k in range(len(packed)) for start in (0, part)])
+
+    def keep(self, index: Tensor) -> None:
+        self.rules = [take_trials(rule, index) for rule in self.rules]
+        self.state = rows(self.state, index)
+        self.change = self.change[index]
+
+
+def _table(by: Any, trials: int) -> Tensor:
+    """The sign of the gradient and the numbers of a step for each trial, [K, 1 + C] float64."""
+    columns = [torch.as_tensor(v, dtype=torch.float64).reshape(-1).expand(trials) for v in (1.0, *by)]
+    return torch.stack(columns, dim=1)
+
+
+class FusedUpdate:
+    """Rules of one kind by a kernel of torch's, trial by trial: the parameters that decay, then the others."""
+
+    def __init__(self, kernel: Kernel, rules: Sequence[Rule], layout: Layout, flat: Tensor) -> None:
+        self.cuts = [slice(0, layout.decayed), slice(layout.decayed, layout.size)]
+        self.kernel = kernel
+        self.rules = [[rule, without_decay(rule)] for rule in rules]
+        self.states = [[rule.init(row[cut]) for cut in self.cuts] for rule, row in zip(rules, flat, strict=True)]
+        self.change = torch.empty_like(flat)
+
+    def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
+        self.change.copy_(flat)
+        for k, (rules, states) in enumerate(zip(self.rules, self.states, strict=True)):
+            for cut, rule, state in zip(self.cuts, rules, states, strict=True):
+                held = [[t] for t in state if t is not None]
+                self.kernel(rule, [flat[k, cut]], [grads[k, cut]], held, lr[k], step, False)
+        return torch.sub(flat, self.change, out=self.change)
+
+    def keep(self, index: Tensor) -> None:
+        self.rules = [self.rules[k] for k in index.tolist()]
+        self.states = [self.states[k] for k in index.tolist()]
         self.change = self.change[index]
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from ravine.errors import SettingError
 from ravine.types import Hyper
 
-__all__ = ["Rule", "State", "check_range", "narrow"]
+__all__ = ["Rule", "State", "check_range", "choose", "narrow", "narrow_one"]
 
 State = tuple[Tensor | None, ...]
 """A NamedTuple of tensors shaped like the parameter (or None where a structure needs no memory)."""
@@ -47,6 +47,10 @@ class Rule(ABC):
     def apply(self, param: Tensor, grad: Tensor, state: Any, by: Any) -> tuple[Tensor, Any]:
         """One step, given its numbers `by`. Nothing is changed in place."""
 
+    def settled(self, param: Tensor, state: Any) -> Tensor:  # noqa: ARG002 - a rule that averages reads its state
+        """The weights to evaluate and to keep: the parameter itself, unless the rule averages on the side."""
+        return param
+
     def update(self, param: Tensor, grad: Tensor, state: Any, *, lr: Hyper, step: int) -> tuple[Tensor, Any]:
         """One step. lr: the rate now; step: 1 for the first. Returns the new parameter and the new state."""
         return self.apply(param, grad, state, narrow(self.coefficients(lr, step), param))
@@ -58,9 +62,20 @@ def narrow(by: Coefficients, like: Tensor) -> Coefficients:
     This is the one door between float64 and the parameters: a float64 tensor of shape [K, 1] would
     otherwise promote every float32 parameter it meets.
     """
-    real = like.dtype.to_real() if like.dtype.is_complex else like.dtype
-    cast = (v.to(like.device, real) if isinstance(v, Tensor) else v for v in by)
-    return type(by)(*cast)  # type: ignore[arg-type]
+    return type(by)(*(narrow_one(v, like) for v in by))
+
+
+def narrow_one(value: Hyper, like: Tensor) -> Hyper:
+    """One hyper-parameter in the dtype and on the device of a parameter."""
+    return value.to(like.device, like.dtype.to_real()) if isinstance(value, Tensor) else value
+
+
+def choose(condition: Tensor | bool, this: Hyper, other: Hyper) -> Hyper:
+    """Pick `this` where the condition holds, else `other`: for one value or for one per trial."""
+    if isinstance(condition, Tensor):
+        sides = (torch.as_tensor(v, dtype=torch.float64, device=condition.device) for v in (this, other))
+        return torch.where(condition, *sides)
+    return this if condition else other
 
 
 def check_range(

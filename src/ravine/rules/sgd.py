@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ravine.errors import SettingError
-from ravine.rules.rule import Rule, check_range
+from ravine.rules.rule import Rule, check_range, narrow
 from ravine.types import Hyper
 
 __all__ = ["SGD", "SGDState"]
@@ -36,7 +36,8 @@ class SGD(Rule):
         param    <- param - lr * (grad + momentum * velocity)         (nesterov=True)
 
     Source: Polyak 1964; Nesterov 1983 in the practical form of Sutskever et al. 2013 and Bengio et al.
-    2013. lr stands outside the velocity, as in torch.optim.SGD: the lecture's v is -lr * velocity, and the
+    2013; its own form, with the gradient taken ahead, is heavy ball at the place that `ahead` gives, and walks
+    the same sequence. lr stands outside the velocity, as in torch.optim.SGD: the lecture's v is -lr * velocity, and the
     two agree while lr is constant. A momentum of exactly 0.0 is plain descent.
     Memory: none when plain, else one tensor per parameter.
 
@@ -65,6 +66,17 @@ class SGD(Rule):
     def plain(self) -> bool:
         """No momentum at all: a structure without a velocity."""
         return not isinstance(self.momentum, Tensor) and self.momentum == 0
+
+    def ahead(self, param: Tensor, state: SGDState, *, lr: Hyper) -> Tensor:
+        """Where Nesterov's own form takes its gradient: x + rho v, with v = -lr * velocity.
+
+        With x the parameter of heavy ball fed these gradients, and y that of nesterov=True, y = ahead(x) at
+        every step of a constant lr. (A slide of the lecture defines the change of variables one step late.)
+        """
+        if state.velocity is None:
+            return param
+        by = narrow(self.coefficients(lr, step=2), param)
+        return param - by.rate * by.keep * state.velocity
 
     def init(self, param: Tensor) -> SGDState:
         return SGDState(None if self.plain else torch.zeros_like(param))
