@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ravine.schedules.checks import check_progress
+
 __all__ = ["Constant"]
 
 
@@ -15,5 +17,6 @@ class Constant:
     1.0
     """
 
-    def __call__(self, progress: float) -> float:  # noqa: ARG002 - every schedule takes progress
+    def __call__(self, progress: float) -> float:
+        check_progress(progress)
         return 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ravine.schedules.schedule import check_share
+from ravine.schedules.checks import check_floor, check_progress
 
 __all__ = ["Cosine"]
 
@@ -23,7 +23,8 @@ class Cosine:
     floor: float = 0.0  # factor reached at the end, in [0, 1)
 
     def __post_init__(self) -> None:
-        check_share("Cosine", "floor", self.floor)
+        check_floor("Cosine.floor", self.floor)
 
     def __call__(self, progress: float) -> float:
+        check_progress(progress)
         return round(self.floor + (1 - self.floor) * (1 + math.cos(math.pi * progress)) / 2, 15)

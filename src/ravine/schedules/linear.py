@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ravine.schedules.schedule import check_share
+from ravine.schedules.checks import check_floor, check_progress
 
 __all__ = ["Linear"]
 
@@ -20,7 +20,8 @@ class Linear:
     floor: float = 0.0  # factor reached at the end, in [0, 1)
 
     def __post_init__(self) -> None:
-        check_share("Linear", "floor", self.floor)
+        check_floor("Linear.floor", self.floor)
 
     def __call__(self, progress: float) -> float:
+        check_progress(progress)
         return 1 - (1 - self.floor) * progress

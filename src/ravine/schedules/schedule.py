@@ -13,7 +13,10 @@ from torch import Tensor
 
 from ravine.errors import SettingError
 
-__all__ = ["Schedule", "check_share", "table"]
+__all__ = ["ROUNDING", "Schedule", "table"]
+
+ROUNDING = 1e-9
+"""A jump this far ahead has been reached: in floats 15 / 22 * 22 is a hair below 15, one step late."""
 
 
 @runtime_checkable
@@ -27,17 +30,9 @@ def table(schedule: Schedule, steps: int) -> Tensor:
     """The factor of every step, [steps] float64: step t of T stands at progress t / T, t = 0 ... T - 1.
 
     So a run never trains at progress 1, where cosine and linear reach 0 and a step would be wasted.
-    Raises SettingError when steps < 1.
+    A schedule that follows a metric is tabulated as if it saw none; `factor_at` shows it what was measured.
+    Raises SettingError unless steps is a whole number, 1 or more.
     """
-    if steps < 1:
-        raise SettingError(f"a schedule was asked for {steps} steps; it needs at least 1.")
+    if not isinstance(steps, int) or steps < 1:
+        raise SettingError(f"a schedule was asked for {steps} steps; it needs a whole number, at least 1.")
     return torch.tensor([schedule(t / steps) for t in range(steps)], dtype=torch.float64)
-
-
-def check_share(owner: str, name: str, value: float, high: float = 1.0) -> None:
-    """Raise SettingError unless value lies in [0, high)."""
-    if not isinstance(value, int | float) or not 0 <= value < high:
-        raise SettingError(
-            f"{owner}.{name} is {value!r}; it must lie in [0, {high:g}). It is a fraction of training, "
-            "not a number of steps: write 0.05 for the first 5 %."
-        )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ravine.errors import SettingError
+from ravine.schedules.checks import check_number, check_progress, check_whole
+from ravine.schedules.schedule import ROUNDING
 
-__all__ = ["Step"]
+__all__ = ["Step", "check_drop"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,15 @@ class Step:
     drops: int = 2  # how many times it falls, >= 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.factor, int | float) or not 0 < self.factor <= 1:
-            raise SettingError(f"Step.factor is {self.factor!r}; it must lie in (0, 1]: 0.1 divides the rate by ten.")
-        if not isinstance(self.drops, int) or self.drops < 0:
-            raise SettingError(f"Step.drops is {self.drops!r}; it must be a whole number, 0 or more: write drops=2.")
+        check_drop("Step.factor", self.factor)
+        check_whole("Step.drops", self.drops, 0, "drops=2")
 
     def __call__(self, progress: float) -> float:
-        passed = min(int(progress * (self.drops + 1) + 1e-9), self.drops)
+        check_progress(progress)
+        passed = min(int(progress * (self.drops + 1) + ROUNDING), self.drops)
         return float(self.factor**passed)
+
+
+def check_drop(label: str, value: object) -> None:
+    """Raise SettingError unless value can multiply the rate at a drop."""
+    check_number(label, value, lambda factor: 0 < factor <= 1, "lie in (0, 1]: 0.1 divides the rate by ten")
