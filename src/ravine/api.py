@@ -147,7 +147,7 @@ def train(
 
 
 def _train_to_end(run: Run, walk: Walk) -> None:
-    deadline, total = walk.budget.deadline("train"), len(run.rates)
+    deadline, total = walk.budget.deadline("train"), run.steps
     walk.session.watch.begin("train")
     while not run.finished and run.advance(run.steps_per_epoch, deadline=deadline):
         seen = run.evaluate()[0]

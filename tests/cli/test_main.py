@@ -41,9 +41,15 @@ def test_help_does_not_wait_for_torch() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def heed_interrupts() -> None:
+    """A job that a script runs in the background is born deaf to them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_run_exits_130_and_says_how_to_go_on(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "ravine", "tune", "--data", "digits", "--budget", "60s", "--out", "run"]
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, cwd=tmp_path, preexec_fn=heed_interrupts, **pipes) as running:
         until = time.monotonic() + 60
         while not (tmp_path / "run" / "steps" / "2-overfit.json").exists() and time.monotonic() < until:
             time.sleep(0.05)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 import warnings
@@ -170,6 +172,14 @@ def test_half_precision_and_rules_that_look_across_have_no_compiled_form() -> No
         elementwise = False
 
     assert compiled(Across(lambda grad: grad), torch.float32) is None
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda code: pickle.loads(pickle.dumps(code))], ids=["copy", "pickle"])  # noqa: S301 - our own bytes
+def test_it_can_be_copied_and_pickled(twin: Any) -> None:
+    code = twin(compiled(SGD(), torch.float32))
+    place = torch.ones(3)
+    code([place], [torch.ones(3)], [], [1.0, *SGD().coefficients(0.25, 1)])
+    assert place.tolist() == [0.75] * 3
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ravine.engines import Layout, decays
+from ravine.engines import Layout
 from ravine.errors import ModelError
 
 
@@ -39,18 +39,6 @@ def test_views_cover_a_row_once_and_share_its_memory() -> None:
     views["matrix"].zero_()
     assert flat[:, :12].eq(0).all()
     assert {name: view.shape for name, view in layout.views(flat[0]).items()} == layout.shapes
-
-
-def test_a_caller_may_choose_by_name_what_decays() -> None:
-    layout = Layout.of(Odd(), decay=lambda name, _: name == "vector")
-    assert next(iter(layout.shapes)) == "vector"
-    assert layout.decayed == 5
-
-
-def test_weights_decay_and_biases_and_scales_do_not() -> None:
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 2), nn.Embedding(3, 2))
-    chosen = [name for name, param in model.named_parameters() if decays(name, param)]
-    assert chosen == ["0.weight", "2.weight", "3.weight"]
 
 
 def test_two_dtypes_are_refused_with_both_named() -> None:

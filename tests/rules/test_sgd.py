@@ -65,3 +65,22 @@ def test_a_dampening_of_exactly_1_is_allowed_and_no_more() -> None:
     assert SGD(momentum=0.9, dampening=1.0).dampening == 1.0
     with pytest.raises(SettingError, match=r"SGD\.dampening is 1\.01; it must lie in \[0, 1\]"):
         SGD(momentum=0.9, dampening=1.01)
+
+
+@pytest.mark.parametrize("momentum", [0.3, 0.9, 0.99])
+def test_both_forms_of_nesterov_give_one_sequence(momentum: float) -> None:
+    """The classical one takes its gradient ahead; the practical one walks the places ahead themselves."""
+    curvature = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
+    classical, practical = SGD(momentum=momentum), SGD(momentum=momentum, nesterov=True)
+    x = y = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
+    x_state, y_state = classical.init(x), practical.init(y)
+    for step in range(1, 101):
+        ahead = classical.ahead(x, x_state, lr=0.1)
+        torch.testing.assert_close(ahead, y, rtol=1e-12, atol=1e-12)  # float64, another order of rounding
+        x, x_state = classical.update(x, curvature * ahead, x_state, lr=0.1, step=step)
+        y, y_state = practical.update(y, curvature * y, y_state, lr=0.1, step=step)
+    assert not torch.allclose(x, y, rtol=1e-6), "the sequences differ; only the places ahead agree"
+
+
+def test_plain_descent_looks_nowhere_ahead() -> None:
+    assert torch.equal(SGD().ahead(PARAM, SGDState(None), lr=0.5), PARAM)

@@ -14,6 +14,7 @@ from ravine.data import Data, MemorySplit
 from ravine.errors import SettingError
 from ravine.models import Model, mlp
 from ravine.randomness import permutation
+from ravine.schedules import Cosine, OneCycle, table
 from ravine.training import History, Run, Setting, evaluate
 from ravine.training.run import outputs_on, probed
 
@@ -203,3 +204,68 @@ def test_settings_that_cannot_be_trained_together_are_refused(
 ) -> None:
     with pytest.raises(SettingError, match=said):
         Run(three_classes, network(three_classes), settings, steps=5)
+
+
+def rates_of(found: Run, monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
+    """The rates that the population is given, step by step."""
+    seen: list[list[float]] = []
+    step = found.population.step
+    monkeypatch.setattr(
+        found.population, "step", lambda x, y, rates, **more: (seen.append(rates), step(x, y, rates, **more))[1]
+    )
+    return seen
+
+
+def test_the_rate_of_each_trial_is_its_peak_times_its_schedule(
+    three_classes: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [
+        Setting(batch_size=16, lr=0.5, schedule=name, warmup=w) for name, w in (("cosine", 0.0), ("linear", 0.2))
+    ]
+    found = run(three_classes, *settings, steps=10)
+    seen = rates_of(found, monkeypatch)
+    found.advance(10)
+    wanted = torch.stack([0.5 * table(s.shape(), 10) for s in settings], dim=1)
+    assert seen == wanted.tolist()
+
+
+def test_a_plateau_follows_the_validation_loss_of_its_own_trial(
+    three_classes: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [Setting(batch_size=16, lr=0.5, schedule="plateau", warmup=w) for w in (0.0, 0.0)]
+    found = run(three_classes, *settings, steps=40, trials=[7, 8])
+    seen = rates_of(found, monkeypatch)
+    for step in range(1, 31):
+        found.advance(1)
+        found.measured[7].append((step / 40, 1.0))  # stands still
+        found.measured[8].append((step / 40, 1 / step))  # improves
+    falls = [0.5 * 0.1 ** max(0, (step - 1) // 11) for step in range(30)]  # patience is 10: the 11th in a row
+    assert [rates[0] for rates in seen] == pytest.approx(falls)
+    assert [rates[1] for rates in seen] == [0.5] * 30
+
+
+def test_an_evaluation_is_what_a_plateau_sees(three_classes: Data) -> None:
+    found = run(three_classes, Setting(batch_size=16, schedule="plateau"), every=5, steps=20)
+    found.advance(20)
+    losses = found.history.epochs()["validation_loss"]
+    assert found.measured[0] == [(step / 20, loss) for step, loss in zip((5, 10, 15, 20), losses, strict=True)]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+def test_one_cycle_moves_the_momentum_of_its_own_trial(three_classes: Data, optimizer: str) -> None:
+    settings = [Setting(optimizer, batch_size=16, schedule=s, warmup=0.0) for s in ("one_cycle", "cosine")]
+    found = run(three_classes, *settings, steps=20)
+    found.advance(10)
+    update = found.population.update
+    rule = next(iter(update.rules.values())) if isinstance(update.rules, dict) else update.rules[0]
+    name = "beta1" if optimizer == "adamw" else "momentum"
+    own = getattr(settings[1].rule(), name)
+    assert getattr(rule, name).flatten().tolist() == pytest.approx([OneCycle().momentum(9 / 20), own])
+    found.keep([1])
+    found.advance(1)
+    assert found.history.steps(1)["lr"][-1] == pytest.approx(settings[1].lr * table(Cosine(), 20)[10].item())
+
+
+def test_one_cycle_leaves_plain_descent_as_it_is(three_classes: Data) -> None:
+    found = run(three_classes, Setting("sgd", momentum=0.0, batch_size=16, schedule="one_cycle"), steps=4)
+    assert found.advance(4)

@@ -16,14 +16,22 @@ __all__ = ["train"]
 def train(
     given: dict[str, Any],
     epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training data.")] = 20,
-    optimizer: Annotated[str, typer.Option("--optimizer", help="adamw, sgd or adam.")] = "adamw",
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            "--optimizer",
+            help="A rule by name: adamw, sgd, lion, muon, ...; a name that is not known is answered with the list.",
+        ),
+    ] = "adamw",
     lr: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
     weight_decay: Annotated[
         float, typer.Option("--weight-decay", help="Decay of the weights, as the optimizer means it.")
     ] = 0.0,
     momentum: Annotated[float | None, typer.Option("--momentum", help="sgd only; 0.9 when not given.")] = None,
     dropout: Annotated[float | None, typer.Option("--dropout", help="Probability of dropping.")] = None,
-    schedule: Annotated[str, typer.Option("--schedule", help="constant, cosine, linear or step.")] = "cosine",
+    schedule: Annotated[
+        str, typer.Option("--schedule", help="By name: cosine, one_cycle, plateau, linear, step, ...; likewise.")
+    ] = "cosine",
     warmup: Annotated[
         float, typer.Option("--warmup", help="Share of training spent climbing to the peak rate.")
     ] = 0.05,

@@ -1,7 +1,7 @@
 """Ways to run a rule: as a torch optimizer, over packed parameters, over a population of K trials."""
 
 from ravine.engines.loss import Loss
-from ravine.engines.packing import Layout, decays
+from ravine.engines.packing import Layout
 from ravine.engines.population import Choice, Engine, Population, StepRecord
 
-__all__ = ["Choice", "Engine", "Layout", "Loss", "Population", "StepRecord", "decays"]
+__all__ = ["Choice", "Engine", "Layout", "Loss", "Population", "StepRecord"]

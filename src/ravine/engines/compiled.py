@@ -82,16 +82,20 @@ class CompiledRule:
     """`Rule.apply` in place over lists of contiguous tensors of one dtype on the CPU."""
 
     def __init__(self, work: Arithmetic, dtype: torch.dtype) -> None:
-        self.state, self.numbers, self.dtype = work.state, work.numbers, dtype
+        self.work, self.dtype = work, dtype
         self._step = load(_text(work, REALS[dtype])).step
         self._step.restype = None
+
+    def __reduce__(self) -> tuple[type[CompiledRule], tuple[Arithmetic, torch.dtype]]:
+        """Copied and pickled as what it does: the address of a function means nothing elsewhere."""
+        return CompiledRule, (self.work, self.dtype)
 
     def __call__(
         self, params: Sequence[Tensor], grads: Sequence[Tensor], state: Sequence[Sequence[Tensor]], by: Sequence[float]
     ) -> None:
         """Step every tensor.
 
-        state: for each field of `self.state`, its N tensors. by: the sign of the gradient (-1 to climb) and the C
+        state: for each tensor of the rule's state, its N tensors. by: the sign of the gradient (-1 to climb) and the C
         numbers, once for all tensors.
         """
         sizes = [param.numel() for param in params]
@@ -109,7 +113,7 @@ class CompiledRule:
         by: 1 + C floats for all tensors, or N * (1 + C), tensor after tensor. change: where the change of each
         parameter is written.
         """
-        width = 1 + len(self.numbers)
+        width = 1 + len(self.work.numbers)
         self._step(
             ctypes.c_int64(len(sizes)),
             (ctypes.c_int64 * len(sizes))(*sizes),

@@ -8,15 +8,16 @@ Letters in shapes: K trials, P parameters of one trial.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ravine.engines.groups import decaying
 from ravine.errors import ModelError
 
-__all__ = ["Layout", "decays"]
+__all__ = ["Layout"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Layout:
         return found
 
     @classmethod
-    def of(cls, module: nn.Module, decay: Callable[[str, Tensor], bool] | None = None) -> Layout:
-        """The layout of a module's trainable parameters. decay tells which of them decay: `decays` when not given."""
-        chosen = decay or decays
+    def of(cls, module: nn.Module) -> Layout:
+        """The layout of a module's trainable parameters; `decaying` says which of them decay."""
+        chosen = decaying(module)
         params = {name: p for name, p in module.named_parameters() if p.requires_grad}
         dtypes = {p.dtype for p in params.values()}
         if len(dtypes) != 1:
@@ -58,11 +59,6 @@ class Layout:
                 f"{type(module).__name__} has trainable parameters of dtype {found}; one dtype is needed: "
                 "write module.float(), and leave at least one parameter with requires_grad=True."
             )
-        first = {name: p.shape for name, p in params.items() if chosen(name, p)}
+        first = {name: p.shape for name, p in params.items() if name in chosen}
         last = {name: p.shape for name, p in params.items() if name not in first}
         return cls({**first, **last}, frozenset(first), dtypes.pop())
-
-
-def decays(name: str, param: Tensor) -> bool:  # noqa: ARG001 - a caller's own choice may go by name
-    """Weights decay (two dimensions or more); biases and the scales of norms do not."""
-    return param.ndim >= 2

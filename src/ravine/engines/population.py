@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import torch
@@ -110,6 +111,10 @@ class Population:
         losses = self._losses(self.engine, x, y, own)
         return self._move(self.update, self.stack.flat, losses, lr)
 
+    def set_momentum(self, values: Sequence[float]) -> None:
+        """Give each trial another momentum (for Adam's kind, beta1) from the next step on: K values."""
+        self.update.set_momentum(values)
+
     @torch.no_grad()
     def _move(self, update: Update, flat: Tensor, losses: Tensor, lr: Sequence[float]) -> StepRecord:
         before = torch.linalg.vector_norm(flat, dim=1)
@@ -126,7 +131,8 @@ class Population:
         compute = stacked_outputs if stacked else single_outputs
         if stacked:
             chunk = min(chunk, max(16, 4096 // len(self)))
-        return torch.cat([compute(self.stack, part) for part in x.split(chunk)], dim=1)
+        with self._settled():
+            return torch.cat([compute(self.stack, part) for part in x.split(chunk)], dim=1)
 
     def keep(self, index: Sequence[int]) -> None:
         """Drop every trial but `index`; the survivors go on as if nothing had happened."""
@@ -136,8 +142,23 @@ class Population:
         self.seeds = [self.seeds[k] for k in index]
 
     def state(self, k: int) -> dict[str, Tensor]:
-        """A copy of trial k's state_dict."""
-        return self.stack.state(k)
+        """A copy of trial k's state_dict: the weights to evaluate."""
+        with self._settled():
+            return self.stack.state(k)
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """For a rule that averages on the side, its averages in place of the weights that train."""
+        kept, training = self.update.settled(self.stack.flat), self.stack.flat
+        if kept is training:
+            yield
+            return
+        before = training.clone()
+        training.copy_(kept)
+        try:
+            yield
+        finally:
+            training.copy_(before)
 
     def _look_at(self, x: Tensor, y: Tensor, own: bool) -> None:
         """Choose engine and threads on the first batch; parameters and buffers are left as they were."""

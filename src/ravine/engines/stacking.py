@@ -15,7 +15,15 @@ from torch import Tensor
 from ravine.errors import SettingError
 from ravine.rules import Rule
 
-__all__ = ["per_trial", "stack_rules", "take_trials", "without_decay"]
+__all__ = [
+    "momentum_of",
+    "one_trial",
+    "per_trial",
+    "stack_rules",
+    "take_trials",
+    "with_momentum",
+    "without_decay",
+]
 
 
 def per_trial(values: Sequence[float], device: torch.device | None = None) -> float | Tensor:
@@ -57,6 +65,28 @@ def take_trials(rule: Rule, index: Tensor) -> Rule:
         if isinstance(value, Tensor):
             changed[field.name] = value[index]
     return dataclasses.replace(rule, **changed) if changed else rule  # type: ignore[type-var]
+
+
+def one_trial(rule: Rule, k: int) -> Rule:
+    """The rule of trial k as it would be written alone, with floats."""
+    values = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}  # type: ignore[arg-type]
+    chosen = {name: value[k].item() for name, value in values.items() if isinstance(value, Tensor)}
+    return dataclasses.replace(rule, **chosen) if chosen else rule  # type: ignore[type-var]
+
+
+def momentum_of(rule: Rule) -> str | None:
+    """The field that a cycle of the momentum moves: momentum, or Adam's beta1; None where a rule has neither in use."""
+    for name in ("momentum", "beta1"):
+        value = getattr(rule, name, None)
+        if isinstance(value, Tensor) or value:  # a momentum of 0.0 is a structure without memory
+            return name
+    return None
+
+
+def with_momentum(rule: Rule, value: float | Tensor) -> Rule:
+    """The rule with another momentum, of one trial or of each; the same rule when it has none."""
+    name = momentum_of(rule)
+    return dataclasses.replace(rule, **{name: value}) if name else rule  # type: ignore[type-var]
 
 
 def without_decay(rule: Rule) -> Rule:

@@ -15,7 +15,7 @@ from torch.func import vmap
 from ravine.engines.compiled import Addresses, CompiledRule, addresses, compiled
 from ravine.engines.fused import Kernel, kernel_of
 from ravine.engines.packing import Layout
-from ravine.engines.stacking import per_trial, stack_rules, take_trials, without_decay
+from ravine.engines.stacking import one_trial, per_trial, stack_rules, take_trials, with_momentum, without_decay
 from ravine.rules import Rule
 from ravine.rules.rule import narrow
 
@@ -33,9 +33,30 @@ class Update(Protocol):
         """
         ...
 
+    def set_momentum(self, values: Sequence[float]) -> None:
+        """Give each trial another momentum from the next step on; a rule that has none is left alone."""
+        ...
+
+    def settled(self, flat: Tensor) -> Tensor:
+        """The parameters to evaluate and to hand out, [K, P]: `flat` itself unless the rule averages on the side."""
+        ...
+
     def keep(self, index: Tensor) -> None:
         """Forget all trials but `index`."""
         ...
+
+
+class Elementwise:
+    """What updates of elementwise rules share: none averages on the side, so what is trained is what is kept."""
+
+    rules: list[Rule]
+    """One rule for all trials twice: for the parameters that decay, and for the others."""
+
+    def settled(self, flat: Tensor) -> Tensor:
+        return flat
+
+    def set_momentum(self, values: Sequence[float]) -> None:
+        self.rules = [with_momentum(rule, per_trial(values)) for rule in self.rules]
 
 
 def update_for(rules: Sequence[Rule], layout: Layout, flat: Tensor) -> Update:
@@ -56,7 +77,7 @@ def rows(state: Any, index: Tensor) -> Any:
     return type(state)(*(None if t is None else t[index] for t in state))
 
 
-class PackedUpdate:
+class PackedUpdate(Elementwise):
     """An elementwise rule over two slices of the buffer: the parameters that decay, and the others."""
 
     def __init__(self, rule: Rule, layout: Layout, flat: Tensor) -> None:
@@ -80,7 +101,7 @@ class PackedUpdate:
         self.change = self.change[index]
 
 
-class CompiledUpdate:
+class CompiledUpdate(Elementwise):
     """An elementwise rule in one pass over all trials, each with its own numbers."""
 
     def __init__(self, code: CompiledRule, rule: Rule, layout: Layout, flat: Tensor) -> None:
@@ -119,26 +140,31 @@ def _table(by: Any, trials: int) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-class FusedUpdate:
+class FusedUpdate(Elementwise):
     """Rules of one kind by a kernel of torch's, trial by trial: the parameters that decay, then the others."""
 
     def __init__(self, kernel: Kernel, rules: Sequence[Rule], layout: Layout, flat: Tensor) -> None:
         self.cuts = [slice(0, layout.decayed), slice(layout.decayed, layout.size)]
         self.kernel = kernel
-        self.rules = [[rule, without_decay(rule)] for rule in rules]
+        self.pairs = [[rule, without_decay(rule)] for rule in rules]
         self.states = [[rule.init(row[cut]) for cut in self.cuts] for rule, row in zip(rules, flat, strict=True)]
         self.change = torch.empty_like(flat)
 
     def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
         self.change.copy_(flat)
-        for k, (rules, states) in enumerate(zip(self.rules, self.states, strict=True)):
+        for k, (rules, states) in enumerate(zip(self.pairs, self.states, strict=True)):
             for cut, rule, state in zip(self.cuts, rules, states, strict=True):
                 held = [[t] for t in state if t is not None]
                 self.kernel(rule, [flat[k, cut]], [grads[k, cut]], held, lr[k], step, False)
         return torch.sub(flat, self.change, out=self.change)
 
+    def set_momentum(self, values: Sequence[float]) -> None:
+        self.pairs = [
+            [with_momentum(rule, value) for rule in pair] for pair, value in zip(self.pairs, values, strict=True)
+        ]
+
     def keep(self, index: Tensor) -> None:
-        self.rules = [self.rules[k] for k in index.tolist()]
+        self.pairs = [self.pairs[k] for k in index.tolist()]
         self.states = [self.states[k] for k in index.tolist()]
         self.change = self.change[index]
 
@@ -166,6 +192,19 @@ class MappedUpdate:
             self.states[name] = _refill(held, tensors)
             param.copy_(moved)
         return flat - before
+
+    def set_momentum(self, values: Sequence[float]) -> None:
+        self.rules = {name: with_momentum(rule, per_trial(values)) for name, rule in self.rules.items()}
+
+    def settled(self, flat: Tensor) -> Tensor:
+        if not any(type(rule).settled is not Rule.settled for rule in self.rules.values()):
+            return flat
+        kept = flat.clone()
+        for name, param in self.layout.views(kept).items():
+            for k in range(len(flat)):
+                alone, state = one_trial(self.rules[name], k), rows(self.states[name], torch.tensor(k))
+                param[k] = alone.settled(param[k], state)
+        return kept
 
     def keep(self, index: Tensor) -> None:
         self.rules = {name: take_trials(rule, index) for name, rule in self.rules.items()}

@@ -62,7 +62,7 @@ def narrow(by: Coefficients, like: Tensor) -> Coefficients:
     This is the one door between float64 and the parameters: a float64 tensor of shape [K, 1] would
     otherwise promote every float32 parameter it meets.
     """
-    return type(by)(*(narrow_one(v, like) for v in by))
+    return type(by)(*(narrow_one(v, like) for v in by))  # type: ignore[arg-type]
 
 
 def narrow_one(value: Hyper, like: Tensor) -> Hyper:
@@ -73,8 +73,8 @@ def narrow_one(value: Hyper, like: Tensor) -> Hyper:
 def choose(condition: Tensor | bool, this: Hyper, other: Hyper) -> Hyper:
     """Pick `this` where the condition holds, else `other`: for one value or for one per trial."""
     if isinstance(condition, Tensor):
-        sides = (torch.as_tensor(v, dtype=torch.float64, device=condition.device) for v in (this, other))
-        return torch.where(condition, *sides)
+        first, second = (torch.as_tensor(v, dtype=torch.float64, device=condition.device) for v in (this, other))
+        return torch.where(condition, first, second)
     return this if condition else other
 
 

@@ -19,11 +19,12 @@ from torch import Tensor
 from ravine.data import Data, MemorySplit, Split
 from ravine.engines import Choice, Engine, Population
 from ravine.engines.allocator import keep_freed_memory
+from ravine.engines.stacking import momentum_of
 from ravine.engines.threads import threads
 from ravine.errors import SettingError
 from ravine.models import Model
 from ravine.randomness import permutation
-from ravine.schedules import table
+from ravine.schedules import Point, Schedule, needs_metrics, point_at
 from ravine.training.history import History
 from ravine.training.objective import LOSSES, headline, losses_of, measure, rank
 from ravine.training.setting import Setting
@@ -87,9 +88,13 @@ class Run:
         }
         self.batch_size = min(sizes[0], len(self.train))
         self.steps_per_epoch = len(self.train) // self.batch_size
-        self.rates = torch.stack([s.lr * table(s.shape(), steps) for s in settings], dim=1)  # [T, K]
+        self.steps = steps
+        self.shapes = [s.shape() for s in settings]
+        self.plans = {shape: [point_at(shape, t / steps) for t in range(steps)] for shape in set(self.shapes)}
+        self.measured: dict[int, list[tuple[float, float]]] = {trial: [] for trial in self.trials}
         modules = [model.build(s.seed, dropout=s.dropout, device=device) for s in settings]
         rules = [s.rule() for s in settings]
+        self.momenta = [getattr(rule, momentum_of(rule) or "", 0.0) for rule in rules]
         self.population = Population(modules, rules, LOSSES[self.task], seeds=[s.seed for s in settings], engine=engine)
         self.every = every
         self.best: dict[int, Kept] = {}
@@ -103,16 +108,16 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return self.step >= len(self.rates)
+        return self.step >= self.steps
 
     def advance(self, steps: int, *, deadline: float = float("inf")) -> bool:
         """Take up to `steps` steps; False when `deadline` (time.monotonic seconds) came first."""
-        for _ in range(min(steps, len(self.rates) - self.step)):
+        for _ in range(min(steps, self.steps - self.step)):
             if time.monotonic() >= deadline:
                 return False
             with threads(self.population.choice.threads):
                 x, y, own = self._batch()
-                rates = self.rates[self.step].tolist()
+                rates = self._follow_schedules()
                 record = self.population.step(x, y, rates, own=own)
             self.history.step(self.trials, self.step, rates, record)
             if self.every and self.step % self.every == 0:
@@ -138,6 +143,7 @@ class Run:
                 validation_loss=losses["validation"][k],
                 validation_metric=metrics["validation"][k][headline(self.task)],
             )
+            self.measured[trial].append((self.step / self.steps, losses["validation"][k]))
             self._remember(k, epoch, metrics["validation"][k])
         self._last = (self.step, metrics["validation"])
         return metrics["validation"]
@@ -145,17 +151,30 @@ class Run:
     def keep(self, index: Sequence[int]) -> None:
         """Drop every trial but those at the positions `index`."""
         self.population.keep(index)
-        self.rates = self.rates[:, list(index)]
+        self.shapes = [self.shapes[k] for k in index]
+        self.momenta = [self.momenta[k] for k in index]
         self.settings = [self.settings[k] for k in index]
         self.trials = [self.trials[k] for k in index]
         self._last = (-1, [])
 
+    def _follow_schedules(self) -> list[float]:
+        """The rate of every trial at this step, [K]; a schedule that cycles the momentum moves it."""
+        points = [self._point(shape, trial) for shape, trial in zip(self.shapes, self.trials, strict=True)]
+        if any(point.momentum is not None for point in points):
+            pairs = zip(points, self.momenta, strict=True)
+            self.population.set_momentum([own if point.momentum is None else point.momentum for point, own in pairs])
+        return [s.lr * point.factor for s, point in zip(self.settings, points, strict=True)]
+
+    def _point(self, shape: Schedule, trial: int) -> Point:
+        """What a trial's schedule asks for at this step: planned, unless it looks at what was measured."""
+        if needs_metrics(shape):
+            return point_at(shape, self.step / self.steps, self.measured[trial])
+        return self.plans[shape][self.step]
+
     def _remember(self, k: int, epoch: int, validation: Metrics) -> None:
         trial = self.trials[k]
         if trial not in self.best or rank(validation) > rank(self.best[trial].validation):
-            self.best[trial] = Kept(
-                trial, self.settings[k], epoch, len(self.rates), validation, self.population.state(k)
-            )
+            self.best[trial] = Kept(trial, self.settings[k], epoch, self.steps, validation, self.population.state(k))
 
     def _batch(self) -> tuple[Tensor, Tensor, bool]:
         """The batch of the next step: shared when all trials have one order, else [K, B, ...]."""

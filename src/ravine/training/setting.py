@@ -23,7 +23,7 @@ class Setting:
     optimizer: str = "adamw"  # a name in RULES
     lr: float = 1e-3  # peak rate
     weight_decay: float = 0.0  # as the rule means it: coupled for sgd and adam, decoupled for adamw
-    momentum: float | None = None  # sgd only, in [0, 1); None is 0.9, in Nesterov's form
+    momentum: float | None = None  # of a rule that has one, in [0, 1); None is its own, for sgd 0.9 in Nesterov's form
     dropout: float | None = None  # probability of dropping for every dropout layer; None leaves the model's own
     schedule: str = "cosine"  # a name in SCHEDULES
     warmup: float = 0.05  # share of training spent climbing to the peak rate
@@ -52,10 +52,11 @@ class Setting:
     def rule(self) -> Rule:
         """The update rule with this trial's numbers."""
         given: dict[str, Any] = {"weight_decay": self.weight_decay}
-        if "momentum" in _fields(self.optimizer):
-            given["momentum"] = 0.9 if self.momentum is None else self.momentum
-        if "nesterov" in _fields(self.optimizer):
-            given["nesterov"] = given["momentum"] > 0
+        if self.momentum is not None:
+            given["momentum"] = self.momentum
+        if self.optimizer == "sgd":
+            momentum = given.setdefault("momentum", 0.9)
+            given["nesterov"] = momentum > 0
         return RULES[self.optimizer](**given)
 
     def shape(self) -> Schedule:
