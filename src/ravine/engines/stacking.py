@@ -34,7 +34,7 @@ def per_trial(values: Sequence[float], device: torch.device | None = None) -> fl
 
 
 def stack_rules(rules: Sequence[Rule], device: torch.device | None = None) -> Rule:
-    """One rule for K trials. Numbers may differ between them, structure (a bool, a kind) may not.
+    """One rule for K trials. Numbers may differ between them, structure (a bool, a count, a kind) may not.
 
     A number stays a plain float while all trials agree on it.
     Raises SettingError when the rules are of different kinds or structures.
@@ -50,11 +50,17 @@ def _stack_field(name: str, rules: Sequence[Rule], device: torch.device | None) 
     values = [getattr(rule, name) for rule in rules]
     if all(value == values[0] for value in values):
         return values[0]
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+    counts = isinstance(_default(rules[0], name), int)
+    if counts or any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
         raise SettingError(
             f"{name} is structure and differs between stacked trials ({values}): give each value a population of its own."
         )
     return per_trial([float(value) for value in values], device)
+
+
+def _default(rule: Rule, name: str) -> Any:
+    """What a field is when nothing is said; a rule's numbers are floats there, and whole numbers are structure."""
+    return next(field.default for field in dataclasses.fields(rule) if field.name == name)  # type: ignore[arg-type]
 
 
 def take_trials(rule: Rule, index: Tensor) -> Rule:

@@ -27,7 +27,7 @@ from ravine.engines.torch_inputs import Group, check_group, check_once, check_sa
 from ravine.errors import SettingError, nearest
 from ravine.rules import Rule
 
-__all__ = ["Held", "RuleOptimizer", "TorchFace", "count_dtype", "settings"]
+__all__ = ["Held", "RuleOptimizer", "TorchFace", "count_dtype", "real", "settings"]
 
 Held = dict[str, Any]
 """What torch keeps for one parameter: tensors like it under torch's names, and its count of steps."""
@@ -104,7 +104,7 @@ class TorchFace(torch.optim.Optimizer):
             step = self.steps_taken(held) + 1
             form = self._form(param, held, plan)
             work, helds = works.setdefault((step, param.dtype, param.device), (Work(), []))
-            work.add(_real(param), _real(param.grad), [_real(held[key]) for key in form.keys if key is not None], form)
+            work.add(real(param), real(param.grad), [real(held[key]) for key in form.keys if key is not None], form)
             helds.append(held)
         lr = number("lr", group["lr"])
         for (step, _, _), (work, helds) in works.items():
@@ -137,7 +137,22 @@ class TorchFace(torch.optim.Optimizer):
         check_saved(state_dict)
         for group in state_dict["param_groups"]:
             self._examine({**self.defaults, **group}, known=self.defaults)
-        super().load_state_dict(copy.deepcopy(state_dict))
+        saved = copy.deepcopy(state_dict)
+        super().load_state_dict(saved)
+        self._widen(saved)
+
+    def _widen(self, saved: dict[str, Any]) -> None:
+        """Torch casts a loaded state to its parameter's dtype; what a rule keeps wider in half precision stays so."""
+        for index, (group, old) in enumerate(zip(self.param_groups, saved["param_groups"], strict=True)):
+            plan = self._plan(index, group)
+            for param, key in zip(group["params"], old["params"], strict=True):
+                if param.dtype not in (torch.bfloat16, torch.float16) or key not in saved["state"]:
+                    continue
+                fresh = plan.rule.init(param)
+                for name, value in zip(fresh._fields, fresh, strict=True):
+                    here = self.torch_names.get(name, name)
+                    if value is not None and value.dtype != param.dtype and here in self.state[param]:
+                        self.state[param][here] = saved["state"][key][here].to(value.device, value.dtype)
 
     def add_param_group(self, param_group: Group) -> None:
         """Add parameters with settings of their own; what the group leaves out is taken from the defaults."""
@@ -174,7 +189,7 @@ class TorchFace(torch.optim.Optimizer):
         form = plan.forms.get(param)
         if form is not None and all(key is None or held.get(key) is not None for key in form.keys):
             return form
-        fresh = plan.rule.init(_real(param))
+        fresh = plan.rule.init(real(param))
         keys = tuple(
             None if value is None else self.torch_names.get(name, name)
             for name, value in zip(fresh._fields, fresh, strict=True)
@@ -248,7 +263,7 @@ def _like(value: Tensor, param: Tensor) -> Tensor:
     return torch.view_as_complex(value.clone()) if part else value.clone()
 
 
-def _real(tensor: Tensor | None) -> Tensor:
+def real(tensor: Tensor | None) -> Tensor:
     """A real view that shares memory: [...] complex -> [..., 2]."""
     assert tensor is not None, "only parameters with a gradient step"
     return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor

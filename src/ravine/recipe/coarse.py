@@ -10,12 +10,14 @@ from ravine.recipe.pace import measure_pace
 from ravine.recipe.session import Session, seconds_left
 from ravine.recipe.trials import Search, carry_out, make_runs, search_evidence
 from ravine.recipe.verdict import Verdict
+from ravine.rules import RULES
 from ravine.search import Choice, Distribution, Log, Space, Study, Uniform, coarse_plan, edge_of, fit_trials
 from ravine.training import History
+from ravine.training.setting import has_momentum
 
 __all__ = ["coarse", "coarse_spaces", "judge_coarse"]
 
-WEIGHT_DECAY = {"sgd": Log(1e-6, 1e-2), "adam": Log(1e-6, 1e-2), "adamw": Log(1e-4, 1.0)}
+COUPLED, DECOUPLED = Log(1e-6, 1e-2), Log(1e-4, 1.0)  # weight decay, by how the rule takes it
 """Coupled decay of the lecture's size; decoupled decay is multiplied by lr, so it stands higher."""
 
 
@@ -32,10 +34,11 @@ def coarse_spaces(
     spaces: dict[str, dict[str, Distribution]] = {}
     for name in names:
         found = ranges[name]
-        space: dict[str, Distribution] = {"lr": Log(found.low / 3, found.high * 3), "weight_decay": WEIGHT_DECAY[name]}
+        decay = DECOUPLED if RULES[name].decoupled else COUPLED
+        space: dict[str, Distribution] = {"lr": Log(found.low / 3, found.high * 3), "weight_decay": decay}
         if dropout:
             space["dropout"] = Uniform(0.0, 0.5)
-        spaces[name] = {**space, **{k: d for k, d in given.items() if k != "momentum" or name == "sgd"}}
+        spaces[name] = {**space, **{k: d for k, d in given.items() if k != "momentum" or has_momentum(name)}}
     return spaces
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -31,6 +32,8 @@ class AdamW(Adam):
     """
 
     weight_decay: Hyper = 0.01  # decoupled: share of a weight lost per unit of lr, >= 0
+
+    decoupled: ClassVar[bool] = True
 
     def coefficients(self, lr: Hyper, step: int) -> AdamCoefficients:
         return super().coefficients(lr, step)._replace(decay=1 - lr * self.weight_decay)

@@ -24,7 +24,8 @@ from ravine.types import Hyper
 __all__ = ["Rule", "State", "check_range", "choose", "narrow", "narrow_one"]
 
 State = tuple[Tensor | None, ...]
-"""A NamedTuple of tensors shaped like the parameter (or None where a structure needs no memory)."""
+"""A NamedTuple of tensors shaped like the parameter, or None where a structure needs no memory. A rule that is not
+elementwise may hold tensors of other shapes and numbers of its own."""
 
 Coefficients = TypeVar("Coefficients", bound=tuple[Hyper, ...])
 
@@ -34,6 +35,9 @@ class Rule(ABC):
 
     elementwise: ClassVar[bool] = True
     """True promises that no coordinate looks at another, so leading dimensions broadcast."""
+
+    decoupled: ClassVar[bool] = False
+    """True where weight_decay shrinks the weights by its share per unit of lr instead of joining the gradient."""
 
     @abstractmethod
     def init(self, param: Tensor) -> Any:

@@ -10,7 +10,7 @@ from ravine.errors import SettingError, nearest
 from ravine.rules import RULES, Rule
 from ravine.schedules import SCHEDULES, Schedule, Warmup
 
-__all__ = ["Setting"]
+__all__ = ["Setting", "has_momentum"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Setting:
             raise SettingError(
                 f"dropout is {self.dropout!r}; it is the probability of dropping and must lie in [0, 1)."
             )
-        if self.momentum is not None and "momentum" not in _fields(self.optimizer):
+        if self.momentum is not None and not has_momentum(self.optimizer):
             raise SettingError(f"{self.optimizer} has no momentum; leave it out, or write optimizer sgd.")
         self.rule()
         self.shape()
@@ -73,5 +73,6 @@ class Setting:
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
 
 
-def _fields(optimizer: str) -> set[str]:
-    return {field.name for field in dataclasses.fields(RULES[optimizer])}  # type: ignore[arg-type]
+def has_momentum(optimizer: str) -> bool:
+    """Whether a rule has a momentum of its own to set."""
+    return any(field.name == "momentum" for field in dataclasses.fields(RULES[optimizer]))  # type: ignore[arg-type]
