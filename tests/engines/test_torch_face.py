@@ -398,3 +398,65 @@ def test_a_rule_whose_field_hides_a_groups_own_setting_is_refused() -> None:
 
     with pytest.raises(SettingError, match="Hiding has a field 'lr'"):
         optim.RuleOptimizer([parameter(1)], Hiding())
+
+
+def steps_of(optimizer: torch.optim.Optimizer, params: list[nn.Parameter]) -> list[int]:
+    return [int(optimizer.state[param]["step"]) for param in params]
+
+
+def test_parameters_that_share_their_count_part_when_one_of_them_rests() -> None:
+    params = [parameter(2, seed=i) for i in range(3)]
+    optimizer = optim.Adam(params, lr=0.1)
+    walk(optimizer, params, range(2))
+    params[1].grad = None
+    walk(optimizer, [params[0], params[2]], range(2, 5))
+    assert steps_of(optimizer, params) == [5, 2, 5]
+    walk(optimizer, params, range(5, 6))
+    assert steps_of(optimizer, params) == [6, 3, 6]
+
+
+def test_a_saved_state_counts_each_parameter_by_itself() -> None:
+    params = [parameter(2, seed=i) for i in range(3)]
+    optimizer = optim.Adam(params, lr=0.1)
+    walk(optimizer, params, range(2))
+    counts = [held["step"] for held in optimizer.state_dict()["state"].values()]
+    assert len({count.data_ptr() for count in counts}) == 3
+    twin = torch.optim.Adam(params, lr=0.1)
+    twin.load_state_dict(optimizer.state_dict())
+    walk(twin, params, range(2, 3))
+    assert steps_of(twin, params) == [3, 3, 3]
+
+
+def test_memory_that_somebody_replaces_counts_from_the_next_step() -> None:
+    param, other = parameter(2), parameter(2)
+    optimizer, fresh = optim.Adam([param], lr=0.1), optim.Adam([other], lr=0.1)
+    walk(optimizer, [param], range(3))
+    walk(fresh, [other], range(3))
+    for each, held in ((param, optimizer.state[param]), (other, fresh.state[other])):
+        held["exp_avg"] = torch.full_like(each, 7.0)
+    walk(optimizer, [param], range(3, 4))
+    assert torch.equal(optimizer.state[param]["exp_avg"], 0.9 * 7.0 + 0.1 * param.grad)
+    walk(fresh, [other], range(3, 4))
+    assert torch.equal(param, other)
+
+
+def test_a_parameter_whose_storage_is_replaced_steps_in_the_new_one() -> None:
+    param = parameter(5000)
+    optimizer = optim.Adam([param], lr=0.1)
+    walk(optimizer, [param], range(2))
+    left_behind = param.data
+    param.data = torch.zeros(5000, dtype=torch.float64)
+    before = left_behind.clone()
+    walk(optimizer, [param], range(2, 3))
+    assert torch.equal(left_behind, before)
+    assert param.detach().ne(0).all()
+
+
+def test_a_state_of_another_models_shapes_is_refused() -> None:
+    small, large = parameter(3), parameter(9000)
+    saving, loading = optim.Adam([small]), optim.Adam([large])
+    walk(saving, [small], range(1))
+    loading.load_state_dict(saving.state_dict())
+    large.grad = torch.ones_like(large)
+    with pytest.raises(SettingError, match=r"exp_avg of shape \[3\] for a parameter of shape \[9000\]"):
+        loading.step()

@@ -28,12 +28,22 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 both_engines = pytest.mark.parametrize("engine", ["stacked", "one by one"])
 
 
+# SOAP takes its first basis from one gradient. Along a side longer than that gradient's rank the basis is anybody's
+# choice, rounding makes it, and no two engines then walk alike; the sides of length 3 here are never so. And the
+# gradients of three logits sum to 0: along that direction Adam would make whole steps of rounding but for eps.
+STRUCTURE = {"soap": {"max_precond_dim": 3, "eps": 1e-3}}
+
+
 @pytest.fixture(params=RULES)
 def rules(request: pytest.FixtureRequest) -> list[Rule]:
     """K rules of one kind that differ in weight decay and, where they have it, in momentum."""
     names = {field.name for field in fields(RULES[request.param])}
     return [
-        RULES[request.param](weight_decay=0.02 * k, **({"momentum": 0.8 + 0.02 * k} if "momentum" in names else {}))
+        RULES[request.param](
+            weight_decay=0.02 * k,
+            **({"momentum": 0.8 + 0.02 * k} if "momentum" in names else {}),
+            **STRUCTURE.get(request.param, {}),
+        )
         for k in range(K)
     ]
 
@@ -139,7 +149,10 @@ def test_trials_that_run_one_by_one_are_the_same_bits_after_a_cut(rules: list[Ru
             cut.keep([1, 4])
         cut.step(x, y, RATES if step < 4 else [RATES[1], RATES[4]])
     for position, k in enumerate([1, 4]):
-        assert all(torch.equal(value, whole[k][name]) for name, value in cut.state(position).items())
+        if rules[0].elementwise:
+            assert all(torch.equal(value, whole[k][name]) for name, value in cut.state(position).items())
+        else:  # products of matrices are summed in another order when fewer are stacked
+            assert_close(cut.state(position), whole[k], TOLERANCE[torch.float32])
 
 
 @both_engines

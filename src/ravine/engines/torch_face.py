@@ -14,8 +14,9 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from operator import is_
 from typing import Any, ClassVar, Self, overload
 
 import torch
@@ -40,6 +41,31 @@ class _Plan:
     asked: tuple[type[Rule], dict[str, object]]
     rule: Rule
     forms: dict[Tensor, StateForm] = field(default_factory=dict)
+    moving: list[Tensor] = field(default_factory=list)  # the parameters that had a gradient at the last step
+    parts: list[_Part] = field(default_factory=list)  # and how they were sorted into calls
+
+
+@dataclass
+class _Part:
+    """Parameters of a group that step by one call, as they were found at the last step."""
+
+    places: list[int]  # where they stand among those of the group that have a gradient
+    helds: list[Held]  # what is held for each
+    work: Work
+    steps: int  # that each has taken
+    count: Tensor | None  # the same as it is held, one tensor for all: one addition counts; None: nothing counts
+    viewed: bool  # complex parameters step through views, which are looked up anew each time
+
+    def stands(self, state: Mapping[Tensor, Held]) -> bool:
+        """Is everything still held where it was?"""
+        if self.viewed or (self.count is not None and int(self.count) != self.steps):
+            return False
+        if not self.work.form.held and self.count is None:
+            return True
+        if not all(map(is_, map(state.get, self.work.params), self.helds)):
+            return False
+        columns = zip(self.work.form.held, self.work.columns, strict=True)
+        return all(all(map(is_, [held.get(key) for held in self.helds], column)) for key, column in columns)
 
 
 class TorchFace(torch.optim.Optimizer):
@@ -54,6 +80,9 @@ class TorchFace(torch.optim.Optimizer):
 
     torch_names: ClassVar[dict[str, str]] = {}
     """The key under which torch keeps a field of the rule's state, where the two names differ."""
+
+    counts: ClassVar[bool] = True
+    """Whether a count of steps is held for each parameter."""
 
     def __new__(cls, *args: object, **options: object) -> Self:  # noqa: ARG004 - the rest is __init__'s
         """Refuse an option that does not exist, and name the nearest."""
@@ -89,44 +118,71 @@ class TorchFace(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         # Everything that can be refused is refused in this first pass, before any parameter moves.
-        work = [(group, self._plan(i, group), stepping(group["params"])) for i, group in enumerate(self.param_groups)]
-        for group, plan, params in work:
-            self._step_group(group, plan, params)
+        work = [(group, self._plan(i, group), *stepping(group["params"])) for i, group in enumerate(self.param_groups)]
+        parts = [self._parts(plan, params, grads) for _, plan, params, grads in work]
+        for (group, plan, *_), found in zip(work, parts, strict=True):
+            lr = number("lr", group["lr"])
+            for part in found:
+                advance(plan.rule, part.work, lr=lr, step=part.steps + 1, maximize=group["maximize"])
+                part.steps += 1
+                if part.count is not None:
+                    part.count.add_(1.0)
         return loss
 
-    def _step_group(self, group: Group, plan: _Plan, params: list[Tensor]) -> None:
-        works: dict[tuple[int, torch.dtype, torch.device], tuple[Work, list[Held]]] = {}
-        begun: list[tuple[Tensor, Held]] = []
-        for param in params:
-            held = self.state.get(param)
-            if held is None:
-                begun.append((param, held := {}))
-            step = self.steps_taken(held) + 1
+    def _parts(self, plan: _Plan, params: list[Tensor], grads: list[Tensor]) -> list[_Part]:
+        """The parameters of a group sorted into calls; as at the last step, when nothing has changed but gradients."""
+        same = len(params) == len(plan.moving) and all(map(is_, params, plan.moving))
+        if same and all(part.stands(self.state) for part in plan.parts):
+            for part in plan.parts:
+                part.work.grads = grads if len(plan.parts) == 1 else [grads[i] for i in part.places]
+        else:
+            plan.moving, plan.parts = params, self._sort(plan, params, grads)
+        return plan.parts
+
+    def _sort(self, plan: _Plan, params: list[Tensor], grads: list[Tensor]) -> list[_Part]:
+        found: dict[tuple[object, ...], tuple[list[int], list[Held]]] = {}
+        for i, param in enumerate(params):
+            held = self.state.get(param, {})
+            steps = self.steps_taken(held)
             form = self._form(param, held, plan)
-            work, helds = works.setdefault((step, param.dtype, param.device), (Work(), []))
-            work.add(real(param), real(param.grad), [real(held[key]) for key in form.keys if key is not None], form)
+            places, helds = found.setdefault((steps, form, param.dtype, param.device), ([], []))
+            places.append(i)
             helds.append(held)
-        lr = number("lr", group["lr"])
-        for (step, _, _), (work, helds) in works.items():
-            advance(plan.rule, work, lr=lr, step=step, maximize=group["maximize"])
-            self.count(helds, step)
-        self.state.update((param, held) for param, held in begun if held)
+        return [
+            self._part(places, helds, form, steps, params, grads)  # type: ignore[arg-type]
+            for (steps, form, *_), (places, helds) in found.items()
+        ]
+
+    def _part(
+        self,
+        places: list[int],
+        helds: list[Held],
+        form: StateForm,
+        steps: int,
+        params: list[Tensor],
+        grads: list[Tensor],
+    ) -> _Part:
+        count = torch.tensor(float(steps), dtype=count_dtype()) if self.counts else None
+        for i, held in zip(places, helds, strict=True):
+            if count is not None:
+                held["step"] = count
+            if held:
+                self.state[params[i]] = held
+        columns = [[real(held[key]) for held in helds] for key in form.held]
+        work = Work(form, [real(params[i]) for i in places], [real(grads[i]) for i in places], columns)
+        return _Part(places, helds, work, steps, count, viewed=params[places[0]].is_complex())
 
     def steps_taken(self, held: Held) -> int:
         """How many steps a parameter has taken, by what is held for it."""
         return int(held.get("step", 0))
 
-    def count(self, helds: list[Held], step: int) -> None:
-        """Note that `step` is done."""
-        if step == 1:
-            for held in helds:
-                held["step"] = torch.tensor(1.0, dtype=count_dtype())
-        else:
-            torch._foreach_add_([held["step"] for held in helds], 1.0)
-
     def state_dict(self) -> dict[str, Any]:
         """Settings and memory in torch's layout; copies, which later steps leave alone."""
-        return copy.deepcopy(super().state_dict())
+        saved = copy.deepcopy(super().state_dict())
+        for held in saved["state"].values():
+            if "step" in held:  # one tensor counts for many here; whoever loads this may count each by itself
+                held["step"] = held["step"].clone()
+        return saved
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state saved by this optimizer or by its twin in torch.optim; the argument is copied.
@@ -197,6 +253,11 @@ class TorchFace(torch.optim.Optimizer):
         for key, value in zip(keys, fresh, strict=True):
             if key is not None and held.get(key) is None:
                 held[key] = _like(value, param)
+            elif key is not None and real(held[key]).shape != value.shape:
+                raise SettingError(
+                    f"{type(self).__name__} holds {key} of shape {list(held[key].shape)} for a parameter of shape "
+                    f"{list(param.shape)}; load a state that was saved for this model."
+                )
         plan.forms[param] = StateForm(type(fresh), keys)
         return plan.forms[param]
 

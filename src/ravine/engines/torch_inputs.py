@@ -98,14 +98,13 @@ def number(name: str, value: Any) -> Any:
     return value.item()
 
 
-def stepping(params: list[Tensor]) -> list[Tensor]:
-    """The parameters that have a gradient; SettingError when one is sparse."""
-    moving = [param for param in params if param.grad is not None]
-    for param in moving:
-        layout = param.grad.layout if param.grad is not None else None
-        if layout is not torch.strided:
+def stepping(params: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The parameters that have a gradient, and their gradients; SettingError when one is sparse."""
+    pairs = [(param, grad) for param in params if (grad := param.grad) is not None]
+    for param, grad in pairs:
+        if grad.layout is not torch.strided:
             raise SettingError(
-                f"the gradient of a parameter of shape {list(param.shape)} is sparse ({layout}); the rules need a "
+                f"the gradient of a parameter of shape {list(param.shape)} is sparse ({grad.layout}); the rules need a "
                 "dense one: write nn.Embedding(..., sparse=False), or call .to_dense() on it before the step."
             )
-    return moving
+    return [param for param, _ in pairs], [grad for _, grad in pairs]

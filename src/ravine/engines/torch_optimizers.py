@@ -35,6 +35,7 @@ class SGD(TorchFace):
 
     rule: ClassVar[type[Rule]] = rules.SGD
     torch_names: ClassVar[dict[str, str]] = {"velocity": "momentum_buffer"}
+    counts: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -55,9 +56,6 @@ class SGD(TorchFace):
     def steps_taken(self, held: Held) -> int:
         """No count is kept, as in torch; its rule only asks whether a step is the first, which fills the buffer."""
         return 0 if held.get("momentum_buffer") is None else 1
-
-    def count(self, helds: list[Held], step: int) -> None:
-        """Nothing to note: the buffer is the count."""
 
 
 class Adagrad(TorchFace):
