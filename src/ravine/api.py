@@ -184,8 +184,17 @@ def _recorded(path: Path, names: Collection[str]) -> dict[str, Metrics]:
     return {name: record[name] for name in names}
 
 
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raise SettingError for a keyword that no run takes: a typed dictionary does not refuse it."""
+    for name in options.keys() - Options.__annotations__.keys():
+        if name in Setting.__dataclass_fields__:
+            raise SettingError(f"{name!r} is a setting of one trial; write setting={{{name!r}: ...}} to ravine.train.")
+        raise SettingError(f"{name!r} is no option; {nearest(name, Options.__annotations__)}")
+
+
 def _open(make_model: MakeModel, data: Any, steps: Sequence[str], options: Options) -> Walk:
     """A walk about to begin: everything that was asked is known to be possible, and the folder is there."""
+    _check_options(options)
     budget = options.get("budget")
     clock = Budget(
         parse_duration(str(budget)) if budget is not None else None, started=options.get("started"), steps=steps
