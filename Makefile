@@ -23,6 +23,9 @@ check: $(STAMPS)/dev  ## format, lint, types, the order of the house, the exampl
 bench: $(STAMPS)/dev  ## every benchmark, side by side with its peer
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
+docs: $(STAMPS)/dev  ## write the pages that come from docstrings and measurements
+	$(BIN)/python docs/rules_table.py
+
 clean:  ## forget everything that can be made again
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
 

@@ -8,6 +8,9 @@ from ravine.engines.own_optimizers import Muon as Muon
 from ravine.engines.own_optimizers import ScheduleFreeAdamW as ScheduleFreeAdamW
 from ravine.engines.own_optimizers import ScheduleFreeSGD as ScheduleFreeSGD
 from ravine.engines.own_optimizers import Shampoo as Shampoo
+from ravine.engines.second_order import BFGS as BFGS
+from ravine.engines.second_order import LBFGS as LBFGS
+from ravine.engines.second_order import Newton as Newton
 from ravine.engines.torch_face import RuleOptimizer as RuleOptimizer
 from ravine.engines.torch_optimizers import SGD as SGD
 from ravine.engines.torch_optimizers import Adadelta as Adadelta
@@ -20,7 +23,9 @@ from ravine.engines.torch_optimizers import RAdam as RAdam
 from ravine.engines.torch_optimizers import RMSprop as RMSprop
 
 __all__ = [
+    "BFGS",
     "LAMB",
+    "LBFGS",
     "SGD",
     "SOAP",
     "Adadelta",
@@ -31,6 +36,7 @@ __all__ = [
     "Lion",
     "Muon",
     "NAdam",
+    "Newton",
     "RAdam",
     "RMSprop",
     "RuleOptimizer",

@@ -73,7 +73,7 @@ class ClosureObjective:
             loss = self.closure()
         self.calls += 1
         if self.calls == 1:
-            self.first = loss
+            self.first = loss.detach() if isinstance(loss, Tensor) else loss
         return loss
 
     def gradient(self, loss: Any, row: Tensor) -> Tensor:  # noqa: ARG002 - for closures that leave it to us
@@ -82,7 +82,8 @@ class ClosureObjective:
 
     def _number(self, loss: Any) -> Tensor:
         try:
-            return torch.tensor([float(loss)], dtype=self.flat.dtype, device=self.flat.params[0].device)
+            number = float(loss.detach() if isinstance(loss, Tensor) else loss)
+            return torch.tensor([number], dtype=self.flat.dtype, device=self.flat.params[0].device)
         except (TypeError, ValueError, RuntimeError):
             got = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
             raise SettingError(
@@ -103,7 +104,7 @@ class GraphObjective(ClosureObjective):
         return grad.detach()
 
     def hessian(self, row: Tensor) -> Tensor:
-        """Minus or plus the second derivatives, [1, d, d], by d backward passes.
+        """The second derivatives, [1, d, d], by d backward passes.
 
         A search for ample decrease ends where it last looked, so the graph there is still alive.
         """
@@ -112,18 +113,19 @@ class GraphObjective(ClosureObjective):
         assert torch.equal(here, row), "the Hessian is asked for where the loss was last evaluated"
         if not grad.requires_grad:  # a loss that is linear in every parameter
             return torch.zeros(1, row.shape[1], row.shape[1], dtype=row.dtype, device=row.device)
-        rows = [self.flat.row(self._derive_again(partial)) for partial in grad[0]]
+        with torch.enable_grad():
+            rows = [self.flat.row(self._derive_again(partial)) for partial in grad[0]]
         return self.sign * torch.stack(rows, 1)
 
     def _derive(self, loss: Any) -> list[Tensor | None]:
         wanted = [param for param in self.flat.params if param.requires_grad]
         try:
             found = torch.autograd.grad(loss, wanted, create_graph=True, allow_unused=True)
-        except (RuntimeError, AttributeError, TypeError):
+        except (RuntimeError, AttributeError, TypeError) as error:
             raise SettingError(
                 f"the closure of {self.owner} returned a loss whose graph is gone; Hessians are derived from it: "
                 "return the loss tensor itself, and leave out loss.backward()."
-            ) from None
+            ) from error
         grads = iter(found)
         return [next(grads) if param.requires_grad else None for param in self.flat.params]
 

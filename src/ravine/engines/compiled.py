@@ -13,7 +13,7 @@ import ctypes
 import functools
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -137,8 +137,9 @@ def compiled(rule: Rule, dtype: torch.dtype) -> CompiledRule | None:
     """The compiled form of a rule; None for a rule or a dtype that has none, or without a compiler (said once)."""
     if not rule.elementwise or dtype not in REALS:
         return None
-    structure = {f.name: 0.5 for f in fields(rule) if isinstance(getattr(rule, f.name), Tensor)}  # type: ignore[arg-type]
-    return _compiled(replace(rule, **structure), dtype)  # type: ignore[type-var]
+    stacked = [name for name, value in vars(rule).items() if isinstance(value, Tensor)]
+    alone = replace(rule, **dict.fromkeys(stacked, 0.5)) if stacked else rule  # type: ignore[type-var]
+    return _compiled(alone, dtype)
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,14 +1,23 @@
-"""The mathematics of one step: tensors in, tensors out. `RULES` is the only registry."""
+"""The mathematics of one step: tensors in, tensors out.
+
+`RULES` is the only registry of steps from a gradient; `METHODS` that of second-order methods, which ask for losses
+at places of their own choosing and so cannot stand in a training loop's batch.
+"""
 
 from ravine.rules.adadelta import Adadelta, AdadeltaState
 from ravine.rules.adagrad import Adagrad, AdagradState
 from ravine.rules.adam import Adam, AdamState
 from ravine.rules.adamax import Adamax, AdamaxState
 from ravine.rules.adamw import AdamW
+from ravine.rules.bfgs import BFGS
 from ravine.rules.lamb import LAMB, LAMBState
+from ravine.rules.lbfgs import LBFGS
 from ravine.rules.lion import Lion, LionState
+from ravine.rules.method import Method
+from ravine.rules.minimize import Result, minimize
 from ravine.rules.muon import Muon, MuonState
 from ravine.rules.nadam import NAdam, NAdamState
+from ravine.rules.newton import Newton
 from ravine.rules.radam import RAdam, RAdamState
 from ravine.rules.rmsprop import RMSprop, RMSpropState
 from ravine.rules.rule import Rule
@@ -23,7 +32,10 @@ from ravine.rules.shampoo import Shampoo, ShampooState
 from ravine.rules.soap import SOAP, SOAPState
 
 __all__ = [
+    "BFGS",
     "LAMB",
+    "LBFGS",
+    "METHODS",
     "RULES",
     "SGD",
     "SOAP",
@@ -39,14 +51,17 @@ __all__ = [
     "LAMBState",
     "Lion",
     "LionState",
+    "Method",
     "Muon",
     "MuonState",
     "NAdam",
     "NAdamState",
+    "Newton",
     "RAdam",
     "RAdamState",
     "RMSprop",
     "RMSpropState",
+    "Result",
     "Rule",
     "SGDState",
     "SOAPState",
@@ -56,6 +71,7 @@ __all__ = [
     "ScheduleFreeState",
     "Shampoo",
     "ShampooState",
+    "minimize",
 ]
 
 RULES: dict[str, type[Rule]] = {
@@ -76,3 +92,5 @@ RULES: dict[str, type[Rule]] = {
     "schedule_free_sgd": ScheduleFreeSGD,
     "schedule_free_adamw": ScheduleFreeAdamW,
 }
+
+METHODS: dict[str, type[Method]] = {"newton": Newton, "bfgs": BFGS, "lbfgs": LBFGS}
