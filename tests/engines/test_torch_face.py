@@ -435,7 +435,8 @@ def test_memory_that_somebody_replaces_counts_from_the_next_step() -> None:
     for each, held in ((param, optimizer.state[param]), (other, fresh.state[other])):
         held["exp_avg"] = torch.full_like(each, 7.0)
     walk(optimizer, [param], range(3, 4))
-    assert torch.equal(optimizer.state[param]["exp_avg"], 0.9 * 7.0 + 0.1 * param.grad)
+    wanted = torch.lerp(torch.full_like(param, 7.0), param.grad, 0.1)
+    torch.testing.assert_close(optimizer.state[param]["exp_avg"], wanted, rtol=1e-14, atol=0)
     walk(fresh, [other], range(3, 4))
     assert torch.equal(param, other)
 
