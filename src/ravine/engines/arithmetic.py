@@ -9,11 +9,10 @@ NotImplementedError, and the engine runs that rule as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.fx import Graph, Node, Proxy
 from torch.fx.proxy import GraphAppendingTracer
 
@@ -57,9 +56,8 @@ class Arithmetic:
 
 
 def arithmetic(rule: Rule) -> Arithmetic:
-    """Note what `rule.apply` does. Raises NotImplementedError when it does what cannot be said in C here."""
-    alone = replace(rule, **{f.name: 0.5 for f in fields(rule) if isinstance(getattr(rule, f.name), Tensor)})  # type: ignore[type-var, arg-type]
-    like, by = alone.init(torch.zeros(1)), alone.coefficients(0.5, 1)
+    """Note what `rule.apply` does, of a rule with plain numbers. Raises NotImplementedError when it does what cannot be said in C here."""
+    like, by = rule.init(torch.zeros(1)), rule.coefficients(0.5, 1)
     graph = Graph()
     tracer = GraphAppendingTracer(graph)
 
@@ -70,7 +68,7 @@ def arithmetic(rule: Rule) -> Arithmetic:
     numbers = {name: stand_in(f"by_{name}") for name in by._fields}
     state = type(like)(*(held.get(name) for name in like._fields))
     try:
-        moved, after = alone.apply(stand_in("param"), stand_in("grad"), state, type(by)(**numbers))  # type: ignore[arg-type]
+        moved, after = rule.apply(stand_in("param"), stand_in("grad"), state, type(by)(**numbers))  # type: ignore[arg-type]
     except (TypeError, AttributeError, torch.fx.proxy.TraceError) as refusal:
         raise NotImplementedError(f"{type(rule).__name__} does more than arithmetic: {refusal}") from refusal
     names: dict[Node, str] = {}

@@ -13,18 +13,17 @@ Letters in shapes: d coordinates of all parameters together.
 from __future__ import annotations
 
 import copy
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import ParamsT
 
+from ravine.engines.checked_optimizer import CheckedOptimizer
 from ravine.engines.closures import ClosureObjective, FlatParameters
-from ravine.engines.torch_inputs import Group, check_group, check_once, check_saved, listed, number
-from ravine.errors import SettingError, nearest
+from ravine.engines.torch_inputs import Group, check_group, check_once, check_saved, number
+from ravine.errors import SettingError
 from ravine.rules.method import Method, Objective
 from ravine.rules.minimize import Limits, drive
 
@@ -34,23 +33,12 @@ Held = dict[str, Any]
 """What is kept under the first parameter: counts, and the method's memory under torch's names."""
 
 
-class ClosureFace(torch.optim.Optimizer, ABC):
+class ClosureFace(CheckedOptimizer, ABC):
     """What the faces of second order share; a subclass says which method its settings ask for.
 
     A parameter without a gradient stays where it is. A complex parameter counts as its real and imaginary parts;
     the vector has the widest dtype of the parameters, float32 at least; a sparse gradient is made dense.
     """
-
-    def __new__(cls, *args: object, **options: object) -> Self:  # noqa: ARG004 - the rest is __init__'s
-        """Refuse an option that does not exist, and name the nearest."""
-        known = inspect.signature(cls.__init__).parameters
-        for name in options.keys() - known.keys():
-            raise SettingError(f"{cls.__name__} has no option {name!r}; {nearest(name, known.keys() - {'self'})}")
-        return super().__new__(cls)
-
-    def __init__(self, params: ParamsT, defaults: Group) -> None:
-        self._examine(defaults, known=defaults)
-        super().__init__(listed(type(self).__name__, params), defaults)
 
     @abstractmethod
     def method(self, group: Group, lr: float) -> Method:
@@ -105,10 +93,6 @@ class ClosureFace(torch.optim.Optimizer, ABC):
             self.note(held, state)
         self.state[flat.params[0]] = held
         return objective.first
-
-    def state_dict(self) -> dict[str, Any]:
-        """Settings and memory; copies, which later steps leave alone."""
-        return copy.deepcopy(super().state_dict())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a saved state, for LBFGS also one of torch.optim.LBFGS; the argument is copied.

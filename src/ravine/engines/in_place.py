@@ -88,7 +88,7 @@ def _advance_together(rule: Rule, work: Work, *, lr: float, step: int, maximize:
 
 
 def _all_dense(work: Work) -> bool:
-    """Is every tensor contiguous, and every gradient of the parameters' dtype? (The columns are, by their making.)"""
+    """Is every tensor contiguous and of the parameters' dtype?"""
     dtype = work.params[0].dtype
     tensors = chain(work.params, work.grads, *work.columns)
     return all([t.is_contiguous() and t.dtype == dtype for t in tensors])  # noqa: C419 - a list is twice as fast

@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import is_
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, overload
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
+from ravine.engines.checked_optimizer import CheckedOptimizer
 from ravine.engines.in_place import StateForm, Work, advance
-from ravine.engines.torch_inputs import Group, check_group, check_once, check_saved, listed, number, stepping
-from ravine.errors import SettingError, nearest
+from ravine.engines.torch_inputs import Group, check_group, check_once, check_saved, number, stepping
+from ravine.errors import SettingError
 from ravine.rules import Rule
 
 __all__ = ["Held", "RuleOptimizer", "TorchFace", "count_dtype", "real", "settings"]
@@ -68,7 +68,7 @@ class _Part:
         return all(all(map(is_, [held.get(key) for held in self.helds], column)) for key, column in columns)
 
 
-class TorchFace(torch.optim.Optimizer):
+class TorchFace(CheckedOptimizer):
     """What every torch face shares; a subclass says how its groups spell a rule.
 
     Parameters without a gradient are skipped and keep their own count of steps. A complex parameter steps as
@@ -84,17 +84,9 @@ class TorchFace(torch.optim.Optimizer):
     counts: ClassVar[bool] = True
     """Whether a count of steps is held for each parameter."""
 
-    def __new__(cls, *args: object, **options: object) -> Self:  # noqa: ARG004 - the rest is __init__'s
-        """Refuse an option that does not exist, and name the nearest."""
-        known = inspect.signature(cls.__init__).parameters
-        for name in options.keys() - known.keys():
-            raise SettingError(f"{cls.__name__} has no option {name!r}; {nearest(name, known.keys() - {'self'})}")
-        return super().__new__(cls)
-
     def __init__(self, params: ParamsT, defaults: Group) -> None:
         self._plans: dict[int, _Plan] = {}
-        self._examine(defaults, known=defaults)
-        super().__init__(listed(type(self).__name__, params), defaults)
+        super().__init__(params, defaults)
 
     def asked(self, group: Group) -> tuple[type[Rule], dict[str, object]]:
         """The kind of rule these settings ask for, and the fields to make it with."""
@@ -178,7 +170,7 @@ class TorchFace(torch.optim.Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and memory in torch's layout; copies, which later steps leave alone."""
-        saved = copy.deepcopy(super().state_dict())
+        saved = super().state_dict()
         for held in saved["state"].values():
             if "step" in held:  # one tensor counts for many here; whoever loads this may count each by itself
                 held["step"] = held["step"].clone()
