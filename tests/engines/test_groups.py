@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ravine import optim
-from ravine.engines.groups import decaying
 from ravine.errors import ModelError
+from ravine.regularization import decaying
 
 
 class RMSNorm(nn.Module):

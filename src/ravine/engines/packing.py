@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ravine.engines.groups import decaying
 from ravine.errors import ModelError
+from ravine.regularization import decaying
 
 __all__ = ["Layout"]
 

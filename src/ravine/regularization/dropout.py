@@ -7,7 +7,6 @@ stack then has its own. They are not persistent: a saved model holds only its we
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -15,40 +14,11 @@ from torch import Tensor, nn
 
 from ravine.errors import SettingError
 from ravine.randomness import derive
+from ravine.regularization.draws import FINEST, keep_mask
 
-__all__ = ["Dropout", "dropouts", "keep_mask", "replace_dropout"]
+__all__ = ["Dropout", "dropouts", "replace_dropout"]
 
-# Odd multipliers and shifts of a 64-bit finalizer (Stafford 2011, variant 13), as signed integers.
-_GOLDEN = -7046029254386353131
-_MIX1 = -4658895280553007687
-_MIX2 = -7723592293110705685
-
-_MOST = 1 - 2**-16  # one of 65,536 draws is kept: the largest rate that such draws can tell from 1
-
-
-def _mix(bits: Tensor) -> Tensor:
-    """Scramble int64 so that counters become uniform bits, one to one."""
-    bits = (bits ^ _right(bits, 30)) * _MIX1
-    bits = (bits ^ _right(bits, 27)) * _MIX2
-    return bits ^ _right(bits, 31)
-
-
-def _right(bits: Tensor, by: int) -> Tensor:
-    """Shift right and fill with zeros: torch's own shift copies the sign, and x ^ (x >> n) would then lose it."""
-    return (bits >> by) & ((1 << (64 - by)) - 1)
-
-
-def keep_mask(shape: torch.Size, p: Tensor, seed: Tensor, step: Tensor) -> Tensor:
-    """Which entries survive, bool of `shape`; each is dropped with probability p, to within 2^-16.
-
-    p, seed, step: scalars. Every hashed int64 is cut into four 16-bit draws.
-    """
-    count = math.prod(shape)
-    counter = torch.arange(-(-count // 4), device=seed.device, dtype=torch.int64)
-    bits = _mix(counter * _GOLDEN + _mix(seed + step * _MIX2))
-    draws = bits.view(torch.int16)[:count].view(shape)  # uniform on [-2^15, 2^15)
-    threshold = (p.double() * 65536 - 32768).round().clamp(max=32767).to(torch.int16)
-    return draws >= threshold
+_MOST = 1 - FINEST  # one of 65,536 draws is kept: the largest rate that such draws can tell from 1
 
 
 class Dropout(nn.Module):
