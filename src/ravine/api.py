@@ -7,25 +7,26 @@ report. They are public as `ravine.tune` and so on.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
-from ravine.errors import FolderError, SettingError, nearest
+from ravine.errors import SettingError, nearest
 from ravine.recipe.budget import Budget, parse_duration
-from ravine.recipe.folder import Folder
-from ravine.recipe.handback import ranked
+from ravine.recipe.folder import Folder, recorded_answers
+from ravine.recipe.handback import Committee, averaged_if_better, ranked, sampled_outputs, score
 from ravine.recipe.prepare import prepare
 from ravine.recipe.result import Result
-from ravine.recipe.session import Watcher
+from ravine.recipe.session import Session, Watcher
 from ravine.recipe.walk import OPTIMIZERS, Walk
+from ravine.regularization import EarlyStopping
 from ravine.reports import write_report
-from ravine.search import Choice, Space, check_names
-from ravine.training import History, Run, Setting, load, read_json
-from ravine.training.evaluation import evaluate as measure_module
+from ravine.search import Choice, Space, check_names, samples
+from ravine.training import History, Run, Setting, averaging_for, check_fit, load, outputs_of, plan, train_members
 from ravine.training.tensorboard import EventWriter
 from ravine.types import Metrics, Task
 
@@ -77,7 +78,7 @@ def tune(
     check_names(space or {})
     if trials is not None and trials < 1:
         raise SettingError(f"trials is {trials}; it must be 1 or more.")
-    walk = _open(make_model, data, RECIPE, options)
+    walk = _open(make_model, data, RECIPE, options, may=samples(space or {}))
     walk.space, walk.trials, walk.keep_going = space, trials, keep_going
     return _reported(walk.tune(_source(options)))
 
@@ -116,9 +117,18 @@ def train(
     *,
     epochs: int = 20,
     setting: Mapping[str, Any] | None = None,
+    ensemble: str | None = None,
+    size: int = 5,
+    average: str | None = None,
+    patience: int | None = None,
     **options: Unpack[Options],
 ) -> Result:
-    """One configuration to its end; the weights of its best epoch are handed back. setting: fields of `Setting`."""
+    """One configuration to its end; the weights of its best epoch are handed back.
+
+    setting: fields of `Setting`. ensemble: independent, snapshots or checkpoints, `size` of them averaged.
+    average: swa, ema or last: weights averaged on the side, handed back if they are better on the validation split.
+    patience: stop after so many epochs without a better validation result.
+    """
     if epochs < 1:
         raise SettingError(f"epochs is {epochs}; it must be 1 or more.")
     given = dict(setting or {})
@@ -127,61 +137,88 @@ def train(
             raise SettingError(f"{name!r} is no setting; {nearest(name, Setting.__dataclass_fields__)}")
     given.setdefault("seed", options.get("seed", 0))
     asked = Setting(**given)  # what is wrong is refused before a folder is made
+    _check_training(ensemble, size, average, patience, epochs, asked)
     # tune divides and orders its data by one seed, and each trial has its own: `order` brings the division back
     splits = options.get("seed", asked.seed) if asked.order is None else asked.order
-    walk = _open(make_model, data, ("train", "hand-back"), {**options, "seed": splits})
+    walk = _open(make_model, data, ("train", "hand-back"), {**options, "seed": splits}, may=[asked])
     session = walk.session
     session.batch_size = given.setdefault("batch_size", session.batch_size)
-    chosen = Setting(**given)
-    run = Run(
+    steps = epochs * session.steps_per_epoch
+    walk.session.watch.begin("train")
+    trained = train_members(
         session.data,
         session.model,
-        [chosen],
-        steps=epochs * session.steps_per_epoch,
+        Setting(**given),
+        steps=steps,
+        kind=ensemble or "independent",
+        size=size if ensemble else 1,
+        patience=patience,
+        averaging=averaging_for(average, steps, session.steps_per_epoch) if average else None,
+        deadline=walk.budget.deadline("train"),
+        on_epoch=_teller(session),
         history=walk.history,
         every=session.steps_per_epoch,
         device=session.device,
     )
-    _train_to_end(run, walk)
-    return _reported(walk.give(ranked(session, list(run.best.values())), _source(options)))
+    for trial in trained.stopped:
+        session.watch.note(f"trial {trial} had no better epoch for {patience}: stopped, its best weights kept.")
+    members = ranked(session, trained.members)
+    committee = Committee(ensemble, members, [1.0] * len(members), len(members)) if ensemble else None
+    best = averaged_if_better(session, trained.run, members[0]) if average else members[0]
+    ways = {"ensemble": ensemble, "size": size if ensemble else None, "average": average, "patience": patience}
+    deadline = walk.budget.deadline("hand-back")
+    return _reported(walk.give(best, committee, {**_source(options), **ways}, deadline, asked=Setting(**given)))
 
 
-def _train_to_end(run: Run, walk: Walk) -> None:
-    deadline, total = walk.budget.deadline("train"), run.steps
-    walk.session.watch.begin("train")
-    while not run.finished and run.advance(run.steps_per_epoch, deadline=deadline):
-        seen = run.evaluate()[0]
-        walk.session.watch.advance(run.step / total, ", ".join(f"{name} {value:.4g}" for name, value in seen.items()))
-    run.evaluate()
+def _check_training(
+    ensemble: str | None, size: int, average: str | None, patience: int | None, epochs: int, setting: Setting
+) -> None:
+    """Raise SettingError for ways of training that do not exist or do not go together."""
+    plan(ensemble or "independent", setting, size if ensemble else 1, epochs, 1)
+    if average is not None:
+        averaging_for(average, epochs, 1)
+        if ensemble == "independent":
+            raise SettingError("average is of one run, and independent models are several: leave one of the two out.")
+    if patience is not None:
+        EarlyStopping(patience)
+        if ensemble in ("snapshots", "checkpoints"):
+            raise SettingError(f"patience would end a run before its {ensemble} are there: leave one of the two out.")
+
+
+def _teller(session: Session) -> Callable[[Run, Sequence[Metrics]], None]:
+    """Who tells the watcher of every epoch: how far the run is, and what its first trial reached."""
+
+    def told(run: Run, metrics: Sequence[Metrics]) -> None:
+        text = ", ".join(f"{name} {value:.4g}" for name, value in metrics[0].items())
+        session.watch.advance(run.step / run.steps, text)
+
+    return told
 
 
 def evaluate(
     folder: str | Path, data: str | None = None, *, make_model: Callable[..., nn.Module] | None = None
 ) -> dict[str, Metrics]:
-    """Metrics of a run's best model and of its ensemble: {"best", "ensemble"}.
+    """Metrics of a run's best model ("best"), of its ensemble (by its kind), and of Monte-Carlo dropout ("mc_dropout").
 
-    data: a labelled file in the layout the model was trained on; not given: what the run recorded of its test split.
+    Classification: accuracy, nll, ece (15 bins), brier, and nll and ece after the temperature that the run fitted
+    on its validation split. data: a labelled file in the layout the model was trained on; not given: what the run
+    recorded of its test split.
     """
     folder = Path(folder)
-    both = {
-        "best": load(folder, make_model=make_model),
-        "ensemble": load(folder, ensemble=True, make_model=make_model),
-    }
+    best, record = load(folder, make_model=make_model), recorded_answers(folder)
+    modules = {"best": best.module}
+    for kind in record.keys() - {"best", "mc_dropout"}:
+        modules[kind] = load(folder, ensemble=True, make_model=make_model).module
     if data is None:
-        return _recorded(folder / "evaluation.json", both)
-    preprocessing = both["best"].preprocessing
-    split = MemorySplit(*read_labelled(preprocessing, data))
-    scale = preprocessing.target.std
-    return {name: measure_module(one.module, split, one.task, scale=scale) for name, one in both.items()}
-
-
-def _recorded(path: Path, names: Collection[str]) -> dict[str, Metrics]:
-    record = read_json(path)
-    if not isinstance(record, dict) or not all(isinstance(record.get(name), dict) for name in names):
-        raise FolderError(
-            f"{path} is damaged (it must hold metrics of {' and '.join(names)}): name a file with --data."
-        )
-    return {name: record[name] for name in names}
+        return {name: answer["test"] for name, answer in record.items()}
+    split, scale = MemorySplit(*read_labelled(best.preprocessing, data)), best.preprocessing.target.std
+    outputs = {name: outputs_of(modules[name], split) for name in record if name in modules}
+    if "mc_dropout" in record:
+        outputs["mc_dropout"] = sampled_outputs(best.module, split, best.task)
+    return {
+        name: score(best.task, out, split.y, scale=scale, temperature=record[name].get("temperature"))
+        for name, out in outputs.items()
+    }
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -192,8 +229,13 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise SettingError(f"{name!r} is no option; {nearest(name, Options.__annotations__)}")
 
 
-def _open(make_model: MakeModel, data: Any, steps: Sequence[str], options: Options) -> Walk:
-    """A walk about to begin: everything that was asked is known to be possible, and the folder is there."""
+def _open(
+    make_model: MakeModel, data: Any, steps: Sequence[str], options: Options, *, may: Sequence[Setting] = ()
+) -> Walk:
+    """A walk about to begin: everything that was asked is known to be possible, and the folder is there.
+
+    may: settings that may come up; each must fit the data and the model.
+    """
     _check_options(options)
     budget = options.get("budget")
     clock = Budget(
@@ -212,6 +254,12 @@ def _open(make_model: MakeModel, data: Any, steps: Sequence[str], options: Optio
         device=options.get("device", "auto"),
         watch=options.get("watch"),
     )
+    for setting in may:
+        check_fit(
+            dataclasses.replace(setting, batch_size=session.batch_size), session.data.task, session.data.input_shape
+        )
+        if setting.stochastic_depth is not None:
+            session.model.build(0, depth=setting.stochastic_depth)
     folder = Folder.create(options.get("out"), overwrite=options.get("overwrite", False))
     folder.config(
         session,

@@ -99,6 +99,30 @@ def refused(answer: Answer, *said: str) -> None:
         ("train --data digits --momentum 0.9", ["adamw has no momentum"]),
         ("train --data digits --weight-decay -1", ["weight_decay is -1"]),
         ("train --data digits --warmup 500", ["500", "fraction of training"]),
+        ("train --data digits --mixup -1", ["mixup is -1"]),
+        ("train --data digits --label-smoothing 1", ["label_smoothing is 1"]),
+        ("train --data digits --max-norm 0", ["0", "max_norm|MaxNorm"]),
+        ("train --data digits --l1 -1", ["-1"]),
+        ("train --data digits --proximal", ["proximal", "l1"]),
+        ("train --data digits --mixup 0.2 --batch-size 1", ["mixup", "batch_size is 1: make it 2 or more"]),
+        ("train --data TABLE --target kind --flip 0.5", ["flip is for images", r"shape \(", "leave flip out"]),
+        ("train --data TABLE --target kind --cutmix 1", ["cutmix is for images"]),
+        ("train --data TABLE --target petal --label-smoothing 0.1", ["label_smoothing is for classification"]),
+        ("train --data digits --stochastic-depth 0.2", ["no StochasticDepth layer"]),
+        ("train --data digits --crop 9", ["crop", "8"]),
+        (
+            "train --data digits --ensemble bagging",
+            ["ensemble 'bagging'", "known: checkpoints, independent, snapshots"],
+        ),
+        ("train --data digits --ensemble checkpoints --epochs 3", ["5 checkpoints need 5 epochs, and there are 3"]),
+        ("train --data digits --ensemble independent --size 0", ["0 has no members", "1 or more"]),
+        ("train --data digits --average swaa", ["average 'swaa'", "did you mean swa"]),
+        ("train --data digits --average ema --ensemble independent", ["leave one of the two out"]),
+        ("train --data digits --patience 0", ["patience is 0"]),
+        ("train --data digits --cycles 3", ["cosine has no cycles", "warm_restarts"]),
+        ("tune --data digits --space mixupp", ["'mixupp' cannot be searched; did you mean mixup"]),
+        ("tune --data TABLE --target kind --space cutmix", ["cutmix is for images"]),
+        ("tune --data digits --space lr=fast(1,2)", ["cannot be read; write NAME=log"]),
         ("evaluate nowhere", ["no folder nowhere"]),
         ("report nowhere", ["nowhere is not a folder"]),
         ("tnue --data digits", ["tnue"]),
@@ -182,7 +206,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
     import ravine as package
 
     out = tmp_path_factory.mktemp("runs") / "flowers"
-    package.train("mlp", str(table), target="kind", epochs=1, settings={"hidden": [4]}, out=out)
+    package.train(
+        "mlp", str(table), target="kind", epochs=1, settings={"hidden": [4]}, ensemble="independent", size=2, out=out
+    )
     return out
 
 

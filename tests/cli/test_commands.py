@@ -62,7 +62,7 @@ def test_tune_answers_with_one_json_object_of_the_agreed_fields(ravine: Ravine, 
     )
     assert answer.status == 0, answer.err
     told = json.loads(answer.out)
-    assert told.keys() == {"steps", "best", "ensemble", "trials", "seconds", "out"}
+    assert told.keys() == {"steps", "best", "ensemble", "gain", "trials", "seconds", "out"}
     assert [step["step"] for step in told["steps"]] == list(STEPS)
     for step in told["steps"]:
         assert step.keys() >= {"step", "status", "evidence", "advice"}
@@ -71,7 +71,8 @@ def test_tune_answers_with_one_json_object_of_the_agreed_fields(ravine: Ravine, 
         assert isinstance(step["advice"], list)
     for part in (told["best"], told["ensemble"]):
         for split in ("validation", "test"):
-            assert part[split].keys() == {"accuracy", "nll"}
+            measured = {"accuracy", "nll", "ece", "brier", "calibrated_nll", "calibrated_ece"}
+            assert part[split].keys() == measured
     assert told["best"]["hyperparameters"]["optimizer"] in ("adamw", "sgd")
     assert 1 <= told["ensemble"]["size"] <= 5
     assert told["best"]["test"]["accuracy"] > 0.8
@@ -120,8 +121,10 @@ def test_evaluate_says_again_what_the_run_recorded(ravine: Ravine, tuned: Path) 
     answer = ravine("evaluate", tuned, "--json")
     result = record(tuned, "result.json")
     told = json.loads(answer.out)
-    assert told.keys() == {"best", "ensemble"}
-    assert told == {name: result[name]["test"] for name in told}
+    kind = result["ensemble"]["kind"]
+    assert list(told) == ["best", kind, "mc_dropout"]
+    assert told["best"] == result["best"]["test"]
+    assert told[kind] == result["ensemble"]["test"]
     assert "accuracy" in ravine("evaluate", tuned).out
 
 
@@ -189,7 +192,7 @@ def test_a_table_of_numbers_to_predict_comes_back_in_its_own_units(ravine: Ravin
     assert rmse == pytest.approx(told["best"]["test"]["rmse"], rel=1e-4)
     again = json.loads(ravine("evaluate", "run", "--data", "later.csv", "--json").out)
     assert again["best"] == pytest.approx(told["best"]["test"], rel=1e-5)
-    assert again["ensemble"] == pytest.approx(told["ensemble"]["test"], rel=1e-5)
+    assert again[told["ensemble"]["kind"]] == pytest.approx(told["ensemble"]["test"], rel=1e-5)
 
 
 def test_missing_cells_are_filled_and_said_to_be(ravine: Ravine, table: Path, tmp_path: Path) -> None:

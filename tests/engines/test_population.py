@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +17,11 @@ from torch.nn import functional as F
 
 from ravine.engines import Engine, Population
 from ravine.engines.threads import threads
-from ravine.errors import ModelError
+from ravine.errors import ModelError, SettingError
 from ravine.models import mlp
 from ravine.randomness import seeded
-from ravine.rules import SGD, AdamW
+from ravine.regularization import L1, L2, MaxNorm, Penalty
+from ravine.rules import SGD, AdamW, ScheduleFreeSGD
 
 K, STEPS = 3, 6
 RATES = [0.05, 0.1, 0.2]
@@ -320,3 +322,91 @@ def test_an_operation_that_vmap_does_slowly_is_not_complained_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         population(Scaled, engine="stacked").step(x, y, RATES)
+
+
+@both_engines
+@pytest.mark.parametrize("own_x", [False, True])
+@pytest.mark.parametrize("own_y", [False, True])
+def test_inputs_and_targets_are_shared_or_owned_apart(engine: Engine, own_x: bool, own_y: bool) -> None:
+    apart, spelled = (population(lambda: mlp((4,), 3, hidden=(6,)), engine=engine) for _ in range(2))
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(STEPS):
+        x = torch.randn(*([K] if own_x else []), 10, 4, generator=generator)
+        y = torch.randint(3, (*([K] if own_y else []), 10), generator=generator)
+        apart.step(x, y, RATES, own=own_x, own_targets=own_y)
+        spelled.step(x if own_x else x.expand(K, 10, 4), y if own_y else y.expand(K, 10), RATES, own=True)
+    torch.testing.assert_close(apart.stack.flat, spelled.stack.flat, rtol=1e-5, atol=1e-6)
+
+
+def test_targets_are_owned_where_inputs_are_unless_said_otherwise() -> None:
+    found, said = (population(lambda: nn.Linear(4, 3)) for _ in range(2))
+    x, y = torch.randn(K, 10, 4), torch.randint(3, (K, 10))
+    found.step(x, y, RATES, own=True)
+    said.step(x, y, RATES, own=True, own_targets=True)
+    torch.testing.assert_close(found.stack.flat, said.stack.flat)
+
+
+@pytest.mark.parametrize("trials", [1, K])
+def test_a_batch_that_is_not_one_for_each_trial_is_refused(trials: int) -> None:
+    x, y = batches()[0]
+    rates = RATES[:trials]
+    with pytest.raises(SettingError, match=rf"x has shape \[10, 4\] but {trials} trials.*own=False"):
+        population(lambda: nn.Linear(4, 3), trials=trials).step(x, y, rates, own=True, own_targets=False)
+    with pytest.raises(SettingError, match=rf"y has shape \[10\] but {trials} trials.*own_targets=False"):
+        population(lambda: nn.Linear(4, 3), trials=trials).step(x.expand(trials, 10, 4), y, rates, own=True)
+
+
+def held_back(
+    engine: Engine = "stacked",
+    penalties: list[Penalty | None] | None = None,
+    *,
+    proximal: bool = False,
+    limits: list[MaxNorm | None] | None = None,
+) -> Population:
+    modules = [made(lambda: mlp((4,), 3, hidden=(6,)), k) for k in range(K)]
+    return Population(
+        modules,
+        [SGD()] * K,
+        F.cross_entropy,
+        engine=engine,
+        penalties=penalties,
+        proximal=proximal,
+        limits=limits,
+    )
+
+
+@both_engines
+def test_the_record_holds_the_loss_of_the_data_the_gradient_met_and_the_whole_change(engine: Engine) -> None:
+    x, y = batches()[0]
+    for proximal in (False, True):
+        found = held_back(engine, [L2(0.5)] * K, proximal=proximal, limits=[MaxNorm(0.3)] * K)
+        before = found.stack.flat.clone()
+        record, bare = found.step(x, y, RATES), held_back(engine).step(x, y, RATES)
+        torch.testing.assert_close(record.loss, bare.loss)
+        assert torch.equal(record.grad_norm, bare.grad_norm) == proximal
+        torch.testing.assert_close(record.grad_norm, found.stack.grads.norm(dim=1))
+        moved = (found.stack.flat - before).norm(dim=1)
+        torch.testing.assert_close(record.update_ratio, moved / before.norm(dim=1), rtol=1e-4, atol=0)
+        assert (record.update_ratio > 2 * bare.update_ratio).all()
+
+
+@pytest.mark.parametrize("proximal", [False, True])
+def test_looking_at_the_first_batch_leaves_no_trace_of_penalties_and_limits(proximal: bool) -> None:
+    given = {
+        "penalties": [L1(0.05), None, L2(0.5)],
+        "proximal": proximal,
+        "limits": [MaxNorm(0.3 + k) for k in range(K)],
+    }
+    looked = held_back("auto", **given)
+    looked.step(*batches()[0], RATES)
+    plain = held_back(looked.engine, **given)
+    plain.step(*batches()[0], RATES)
+    assert looked.choice.reason.startswith("measured: ")
+    torch.testing.assert_close(looked.stack.flat, plain.stack.flat, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("given", [{"penalties": [L2(0.1)], "proximal": True}, {"limits": [MaxNorm(1.0)]}])
+def test_a_rule_that_averages_on_the_side_takes_a_penalty_only_by_its_gradient(given: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match="ScheduleFreeSGD averages its weights on the side"):
+        Population([linear()], [ScheduleFreeSGD()], F.cross_entropy, **given)
+    Population([linear()], [ScheduleFreeSGD()], F.cross_entropy, penalties=[L2(0.1)]).step(*batches()[0], [0.1])

@@ -7,7 +7,15 @@ import torch
 from torch import nn
 
 from ravine.engines.stack import Stack
-from ravine.regularization import Dropout, dropouts
+from ravine.regularization import (
+    DropConnect,
+    Dropout,
+    SpatialDropout,
+    StochasticDepth,
+    VanillaDropout,
+    dropouts,
+    noises,
+)
 
 
 def stack(*rates: float) -> Stack:
@@ -38,6 +46,18 @@ def test_a_resting_layer_gives_the_bits_that_its_mask_would_give() -> None:
     found = resting.train()(x)
     layer.idle = False
     assert torch.equal(found, resting(x))
+
+
+def test_every_layer_that_drops_learns_the_step_and_rests_where_no_trial_drops() -> None:
+    def module(p: float) -> nn.Module:
+        kinds = [Dropout(p), SpatialDropout(p), VanillaDropout(p), StochasticDepth(p), StochasticDepth(0.0)]
+        return nn.Sequential(DropConnect(2, 2, p), *kinds)
+
+    found = Stack([module(0.0), module(0.5)])
+    found.set_step(17)
+    for each in found.modules:
+        assert [layer.step.item() for _, layer in noises(each)] == [17] * 6
+        assert [layer.idle for _, layer in noises(each)] == [False] * 5 + [True]
 
 
 @pytest.mark.parametrize("k", [None, 1])

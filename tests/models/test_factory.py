@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ravine.errors import ModelError
+from ravine.errors import ModelError, SettingError
 from ravine.models import MODELS, Model, find_factory, mlp
-from ravine.regularization import dropouts
+from ravine.regularization import StochasticDepth, dropouts, noises
 
 
 @pytest.fixture
@@ -189,6 +189,18 @@ def test_the_dropout_rate_is_set_on_every_layer_and_else_left() -> None:
     assert [layer.p.item() for _, layer in dropouts(recipe.build(0, dropout=0.75))] == [0.75]
     assert [round(layer.p.item(), 6) for _, layer in dropouts(recipe.build(0))] == [0.1]
     assert not model(lambda shape, outputs: nn.Linear(shape[0], outputs)).has_dropout
+
+
+def test_a_depth_is_set_on_the_stochastic_depth_layers_and_else_left() -> None:
+    recipe = model(
+        lambda shape, outputs: nn.Sequential(
+            StochasticDepth(0.25), nn.Dropout(0.25), StochasticDepth(0.25), nn.Linear(shape[0], outputs)
+        )
+    )
+    assert [layer.p.item() for _, layer in noises(recipe.build(0, depth=0.5))] == [0.25, 0.25, 0.5]
+    assert [layer.p.item() for _, layer in noises(recipe.build(0, dropout=0.5))] == [0.25, 0.5, 0.25]
+    with pytest.raises(SettingError, match="no StochasticDepth layer"):
+        model(lambda shape, outputs: nn.Linear(shape[0], outputs)).build(0, depth=0.5)
 
 
 def test_lazy_layers_learn_their_sizes_and_start_the_same_for_a_seed() -> None:

@@ -50,7 +50,7 @@ def test_training_and_validation_that_agree_at_a_high_level_are_good() -> None:
 
 
 def test_a_wide_gap_is_over_fitting_and_the_lectures_remedies_are_named() -> None:
-    verdict = read(FLAT, 1.0, 0.85)
+    verdict = read(FLAT, 1.0, 0.85, has_dropout=True)
     assert verdict.evidence["label"] == "over-fitting"
     assert verdict.status == "warn"
     assert all(word in verdict.advice[0] for word in ("L2", "dropout", "more data"))

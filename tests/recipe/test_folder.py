@@ -14,7 +14,7 @@ from ravine.errors import FolderError
 from ravine.recipe.folder import Folder, train_command
 from ravine.recipe.session import Session
 from ravine.recipe.verdict import Verdict
-from ravine.training import History, Kept, Setting
+from ravine.training import History, Setting
 
 Sit = Callable[..., Session]
 
@@ -108,9 +108,9 @@ def test_a_folder_that_is_nowhere_writes_nothing(
 
 
 def test_the_command_to_paste_quotes_what_a_shell_would_read(three_classes: Data, sit: Sit) -> None:
-    kept = Kept(3, Setting("sgd", lr=0.012345678, momentum=0.9, seed=3, order=0), 5, 50, {}, {})
+    chosen = Setting("sgd", lr=0.012345678, momentum=0.9, seed=3, order=0)
     source = {"target": "price; rm -rf ~", "task": None, "test": None, "categorical": None}
-    words = shlex.split(train_command(three_classes, sit(three_classes).model, kept, epochs=12, source=source))
+    words = shlex.split(train_command(three_classes, sit(three_classes).model, chosen, epochs=12, source=source))
     assert words[:2] == ["ravine", "train"]
     given = dict(zip(words[2::2], words[3::2], strict=True))
     assert given["--target"] == "price; rm -rf ~"
@@ -120,3 +120,13 @@ def test_the_command_to_paste_quotes_what_a_shell_would_read(three_classes: Data
     assert float(given["--lr"]) == pytest.approx(0.012345678, rel=1e-5)
     assert "--task" not in given
     assert "--dropout" not in given
+
+
+def test_the_command_says_what_regularizes_and_a_flag_stands_alone(three_classes: Data, sit: Sit) -> None:
+    chosen = Setting(l1=1e-5, proximal=True, mixup=0.2, max_norm=3.0)
+    source = {"ensemble": "snapshots", "size": 4, "average": None}
+    command = train_command(three_classes, sit(three_classes).model, chosen, epochs=12, source=source)
+    assert "--l1 1e-05 --proximal --max-norm 3 --mixup 0.2" in command
+    assert "--ensemble snapshots --size 4" in command
+    assert "--average" not in command
+    assert "--cutmix" not in command

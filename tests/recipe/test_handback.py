@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 import pytest
@@ -12,10 +13,10 @@ from torch import Tensor
 from ravine.data import Data, MemorySplit, Split
 from ravine.recipe.budget import Budget
 from ravine.recipe.folder import Folder
-from ravine.recipe.handback import hand_back, ranked, together
+from ravine.recipe.handback import Committee, Ranked, averaged_if_better, greedy, hand_back, ranked
 from ravine.recipe.session import Session
 from ravine.recipe.walk import Walk
-from ravine.training import Kept, Run, Setting
+from ravine.training import SWA, Averaging, Kept, Run, Setting, rank
 
 Sit = Callable[..., Session]
 
@@ -46,71 +47,118 @@ def trained(session: Session, rates: tuple[float, ...], steps: int = 60) -> list
     return list(run.best.values())
 
 
-def test_the_best_on_validation_comes_first_and_five_are_kept(three_classes: Data, sit: Sit) -> None:
+def committee(members: list[Ranked], *weights: float) -> Committee:
+    return Committee("greedy", members, weights or [1.0] * len(members), len(members))
+
+
+def test_the_best_on_validation_comes_first_and_all_are_looked_at(three_classes: Data, sit: Sit) -> None:
     session = sit(three_classes)
-    winners = ranked(session, trained(session, (1e-7, 1e-2, 1e-6, 3e-3, 1e-3, 5e-3, 2e-2)))
-    scores = [(one.validation["accuracy"], -one.validation["nll"]) for one in winners]
-    assert len(winners) == 5
+    found = ranked(session, trained(session, (1e-7, 1e-2, 1e-6, 3e-3, 1e-3, 5e-3, 2e-2)))
+    scores = [(one.validation["accuracy"], -one.validation["nll"]) for one in found]
+    assert len(found) == 7
     assert scores == sorted(scores, reverse=True)
-    assert {one.kept.trial for one in winners}.isdisjoint({0, 2})
-    assert not any(one.module.training for one in winners)
+    assert {one.kept.trial for one in found[:5]}.isdisjoint({0, 2})
+    assert not any(one.module.training for one in found)
 
 
-def test_the_ensemble_is_the_mean_of_the_members_probabilities(three_classes: Data, sit: Sit) -> None:
+def test_where_time_is_short_the_likeliest_ten_are_looked_at(three_classes: Data, sit: Sit) -> None:
     session = sit(three_classes)
-    winners = ranked(session, trained(session, (1e-3, 3e-3, 1e-2)))
-    given = hand_back(session, winners)
+    kept = trained(session, tuple(1e-4 * 2**i for i in range(12)), steps=20)
+    found = ranked(session, kept, deadline=time.monotonic() - 1)
+    assert len(found) == 10
+    likeliest = sorted(kept, key=lambda one: rank(one.validation), reverse=True)[:10]
+    assert {one.kept.trial for one in found} == {one.trial for one in likeliest}
+
+
+def test_the_ensemble_is_the_weighted_mean_of_the_members_probabilities(three_classes: Data, sit: Sit) -> None:
+    session = sit(three_classes)
+    members = ranked(session, trained(session, (1e-3, 3e-3, 1e-2)))
+    given = hand_back(session, members[0], committee(members, 3, 1, 1)).answers["greedy"]
     x, y = three_classes.test.batch(torch.arange(len(three_classes.test)))
     with torch.no_grad():
-        mean = torch.stack([torch.softmax(one.module(x), -1) for one in given.members]).mean(0)
-    assert given.ensemble["test"]["accuracy"] == pytest.approx(float((mean.argmax(-1) == y).float().mean()))
+        each = torch.stack([torch.softmax(one.module(x), -1) for one in members])
+    mean = (each * torch.tensor([0.6, 0.2, 0.2]).view(3, 1, 1)).sum(0)
+    assert given.test["accuracy"] == pytest.approx(float((mean.argmax(-1) == y).float().mean()))
     nll = -mean[torch.arange(len(y)), y].log().mean()
-    assert given.ensemble["test"]["nll"] == pytest.approx(float(nll), rel=1e-4)
-    assert given.evaluation["ensemble"] == given.ensemble["test"]
+    assert given.test["nll"] == pytest.approx(float(nll), rel=1e-4)
+    brier = (mean - torch.nn.functional.one_hot(y, 3)).square().sum(1).mean()
+    assert given.test["brier"] == pytest.approx(float(brier), rel=1e-4)
 
 
-def test_a_member_that_would_spoil_the_average_is_left_out(three_classes: Data, sit: Sit) -> None:
+def test_greedy_leaves_out_a_model_that_would_spoil_the_average(three_classes: Data, sit: Sit) -> None:
     session = sit(three_classes)
     *good, bad = ranked(session, trained(session, (1e-2, 3e-3, 1e-2, 2e-2)))
     wrong = 1e3 * torch.nn.functional.one_hot((three_classes.validation.y + 1) % 3, 3).float()
-    members, validation = together(session, [*good, dataclasses.replace(bad, outputs=wrong)])
-    assert [one.kept.trial for one in members] == [one.kept.trial for one in good[: len(members)]]
-    assert validation["accuracy"] >= max(one.validation["accuracy"] for one in good[:2]) - 0.05
+    spoilt = dataclasses.replace(bad, outputs=wrong)
+    chosen = greedy(session, [*good, spoilt])
+    assert spoilt not in chosen.members
+    assert chosen.considered == 4
+    best = min(one.validation["nll"] for one in good)
+    assert hand_back(session, good[0], chosen).answers["greedy"].validation["nll"] <= best + 1e-6
 
 
-def test_members_that_do_no_harm_are_all_taken(three_classes: Data, sit: Sit) -> None:
+def test_greedy_takes_no_more_than_it_may(three_classes: Data, sit: Sit) -> None:
     session = sit(three_classes)
-    winners = ranked(session, trained(session, (1e-2, 3e-3, 1e-2, 2e-2, 5e-3)))
-    twins = [dataclasses.replace(one, outputs=winners[0].outputs) for one in winners]
-    assert len(together(session, twins)[0]) == 5
+    candidates = ranked(session, trained(session, (1e-2, 3e-3, 1e-2, 2e-2, 5e-3)))
+    assert len(greedy(session, candidates, size=2).members) <= 2
 
 
-def test_of_numbers_a_member_that_spoils_is_left_out_and_others_are_not(numbers: Data, sit: Sit) -> None:
-    session = sit(numbers)
-    winners = ranked(session, trained(session, (1e-2, 2e-2, 3e-2, 1e-2)))
-    twins = [dataclasses.replace(one, outputs=winners[0].outputs) for one in winners]
-    assert len(together(session, twins)[0]) == 4
-    *good, last = twins
-    assert len(together(session, [*good, dataclasses.replace(last, outputs=last.outputs + 5)])[0]) == 3
-
-
-def test_one_winner_is_an_ensemble_of_one(three_classes: Data, sit: Sit) -> None:
+def test_a_temperature_is_fitted_on_validation_and_measured_on_both(three_classes: Data, sit: Sit) -> None:
     session = sit(three_classes)
-    winners = ranked(session, trained(session, (1e-2,)))
-    members, validation = together(session, winners)
-    assert list(members) == winners
-    assert validation == pytest.approx(winners[0].validation, rel=1e-5)
+    best = ranked(session, trained(session, (1e-2,)))[0]
+    hot = dataclasses.replace(best, outputs=best.outputs * 20)
+    answer = hand_back(session, hot, None).answers["best"]
+    assert answer.temperature is not None
+    assert answer.temperature > 1
+    assert answer.validation["calibrated_nll"] < answer.validation["nll"]
+    assert set(answer.test) == set(answer.validation)
+
+
+def test_a_model_with_dropout_is_also_asked_many_times(three_classes: Data, sit: Sit) -> None:
+    session = sit(three_classes, dropout=0.3)
+    best = ranked(session, trained(session, (1e-2,)))[0]
+    given = hand_back(session, best, None)
+    assert list(given.answers) == ["best", "mc_dropout"]
+    assert given.answers["mc_dropout"].test["nll"] != given.answers["best"].test["nll"]
+    assert abs(given.answers["mc_dropout"].test["accuracy"] - given.answers["best"].test["accuracy"]) < 0.1
+    late = hand_back(session, best, None, deadline=time.monotonic())
+    assert list(late.answers) == ["best"]  # no time left for it
+
+
+def test_averaged_weights_are_taken_only_where_they_are_better(three_classes: Data, sit: Sit) -> None:
+    session = sit(three_classes)
+    setting = Setting(lr=1e-2, batch_size=16)
+    run = Run(session.data, session.model, [setting], steps=40, averaging=Averaging(SWA()))
+    run.advance(40)
+    run.evaluate()
+    single = ranked(session, list(run.best.values()))[0]
+    given = averaged_if_better(session, run, single)
+    assert rank(given.validation) >= rank(single.validation)
+    unbeatable = dataclasses.replace(single, module=Oracle(three_classes))
+    assert averaged_if_better(session, run, unbeatable) is unbeatable
+
+
+class Oracle(torch.nn.Module):
+    """Knows the validation split by heart."""
+
+    def __init__(self, data: Data) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(50 * torch.nn.functional.one_hot(data.validation.y, data.outputs).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits[: len(x)]
 
 
 def test_the_best_models_test_metrics_are_those_of_its_own_outputs(three_classes: Data, sit: Sit) -> None:
     session = sit(three_classes)
     winners = ranked(session, trained(session, (1e-3, 1e-2)))
-    given = hand_back(session, winners)
+    given = hand_back(session, winners[0], None)
     x, y = three_classes.test.batch(torch.arange(len(three_classes.test)))
     with torch.no_grad():
         right = winners[0].module(x).argmax(-1) == y
-    assert given.best["test"]["accuracy"] == pytest.approx(float(right.float().mean()))
-    assert given.best["validation"] == winners[0].validation
+    alone = given.answers["best"]
+    assert alone.test["accuracy"] == pytest.approx(float(right.float().mean()))
+    assert alone.validation["nll"] == pytest.approx(winners[0].validation["nll"])
     confusion = torch.tensor(given.evaluation["confusion"])
     assert confusion.sum() == len(y)
     assert confusion.diag().sum() == right.sum()
@@ -120,13 +168,13 @@ def test_the_best_models_test_metrics_are_those_of_its_own_outputs(three_classes
 def test_a_regressors_errors_are_in_units_of_the_target(numbers: Data, sit: Sit) -> None:
     session = sit(numbers)
     winners = ranked(session, trained(session, (1e-2, 2e-2)))
-    given = hand_back(session, winners)
+    given = hand_back(session, winners[0], committee(winners))
     target = numbers.preprocessing.target
     x, y = numbers.test.batch(torch.arange(len(numbers.test)))
     with torch.no_grad():
-        mean = torch.stack([one.module(x).flatten() for one in given.members]).mean(0)
+        mean = torch.stack([one.module(x).flatten() for one in winners]).mean(0)
     rmse = (target.restore(mean) - target.restore(y)).square().mean().sqrt()
-    assert given.ensemble["test"]["rmse"] == pytest.approx(float(rmse), rel=1e-4)
+    assert given.answers["greedy"].test["rmse"] == pytest.approx(float(rmse), rel=1e-4)
     assert given.evaluation["actual"] == pytest.approx(target.restore(y).tolist())
     assert len(given.evaluation["predicted"]) == len(y)
     assert "confusion" not in given.evaluation

@@ -12,7 +12,9 @@ from ravine.recipe.verdict import Verdict
 
 SCORES = {"accuracy": 0.9, "nll": 0.3}
 BEST = Best(7, {"lr": 0.01}, SCORES, SCORES, "ravine train ...")
-ENSEMBLE = EnsembleResult(2, [7, 3], SCORES, SCORES)
+ENSEMBLE = EnsembleResult(
+    "greedy", 2, [7, 3], [2, 1], 9, {"accuracy": 0.92, "nll": 0.25}, {"accuracy": 0.91, "nll": 0.35}
+)
 
 
 def verdict(status: str) -> Verdict:
@@ -21,12 +23,20 @@ def verdict(status: str) -> Verdict:
 
 def test_the_record_has_the_promised_fields() -> None:
     record = json.loads(json.dumps(Result([verdict("pass")], BEST, ENSEMBLE, 12, 3.14159, Path("runs/x")).record()))
-    assert set(record) == {"steps", "best", "ensemble", "trials", "seconds", "out"}
+    assert set(record) == {"steps", "best", "ensemble", "gain", "trials", "seconds", "out"}
     assert {"step", "status", "evidence", "advice"} <= set(record["steps"][0])
     assert {"hyperparameters", "validation", "test"} <= set(record["best"])
-    assert {"size", "validation", "test"} <= set(record["ensemble"])
+    assert {"kind", "size", "members", "weights", "validation", "test"} <= set(record["ensemble"])
     assert record["best"]["test"] == SCORES
     assert (record["trials"], record["seconds"], record["out"]) == (12, 3.14, "runs/x")
+
+
+def test_the_gain_is_said_on_validation_with_the_test_figure_beside_it() -> None:
+    said = Result([], BEST, ENSEMBLE, 12, 3.0, None).gain
+    assert said.startswith("The greedy ensemble of 2 models, against the best single model: ")
+    assert "accuracy +0.0200 on validation (+0.0100 on test)" in said
+    assert "nll -0.0500 on validation (+0.0500 on test)" in said  # a loss is not hidden
+    assert Result([], BEST, None, 1, 1.0, None).gain == ""
 
 
 def test_a_walk_that_was_stopped_has_no_best() -> None:

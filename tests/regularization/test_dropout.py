@@ -14,7 +14,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ravine.errors import SettingError
 from ravine.randomness import derive
-from ravine.regularization import Dropout, dropouts, keep_mask, replace_dropout
+from ravine.regularization import Dropout, SpatialDropout, dropouts, keep_mask, replace_dropout
 
 COUNT = 200_000
 
@@ -23,8 +23,8 @@ def mask(p: float, seed: int, step: int, *shape: int) -> Tensor:
     return keep_mask(torch.Size(shape or (COUNT,)), torch.tensor(p), torch.tensor(seed), torch.tensor(step))
 
 
-def layer(p: float = 0.5, *, seed: int = 0, step: int = 1, spatial: bool = False) -> Dropout:
-    made = Dropout(p, seed=seed, spatial=spatial)
+def layer(p: float = 0.5, *, seed: int = 0, step: int = 1, kind: type[Dropout] = Dropout) -> Dropout:
+    made = kind(p, seed=seed)
     made.step.fill_(step)
     return made
 
@@ -95,7 +95,7 @@ def test_stacked_trials_drop_what_each_drops_alone() -> None:
 
 
 def test_spatial_dropout_drops_whole_channels() -> None:
-    out = layer(0.5, spatial=True)(torch.ones(20, 8, 3, 3)).flatten(2)
+    out = layer(0.5, kind=SpatialDropout)(torch.ones(20, 8, 3, 3)).flatten(2)
     assert torch.equal(out, out[..., :1].expand_as(out))
     assert 0.3 < (out[..., 0] == 0).float().mean() < 0.7
 
@@ -106,7 +106,7 @@ def test_nothing_of_a_dropout_layer_is_saved_with_the_weights() -> None:
 
 @pytest.mark.parametrize("p", [1, 1.0, -0.1, 1 - 1e-9, float("nan"), 2])
 def test_a_rate_outside_its_range_is_refused(p: float) -> None:
-    with pytest.raises(SettingError, match=r"dropout is .*\[0, 1\)"):
+    with pytest.raises(SettingError, match=r"p = .*\[0, 1\)"):
         Dropout(p)
     with pytest.raises(SettingError, match="dropout is"):
         replace_dropout(nn.Sequential(nn.Dropout()), seed=0, p=p)
@@ -132,7 +132,7 @@ def test_torchs_dropout_is_swapped_and_alpha_dropout_is_left() -> None:
     swapped = replace_dropout(network(), seed=7)
     found = dict(dropouts(swapped))
     assert list(found) == ["1", "3.1"]
-    assert [each.spatial for each in found.values()] == [True, False]
+    assert [type(each) for each in found.values()] == [SpatialDropout, Dropout]
     assert [round(each.p.item(), 6) for each in found.values()] == [0.1, 0.2]
     assert isinstance(swapped[4], nn.AlphaDropout)
 

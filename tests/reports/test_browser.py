@@ -101,7 +101,7 @@ def check(visit: Visit, names: set[str], theme: str = "light") -> None:
 @pytest.mark.parametrize(("theme", "width"), [("light", 1000), ("dark", 390)])
 def test_every_figure_of_a_classification_run_is_drawn(browser, finished, theme, width):
     visit = Visit(browser, write_report(finished), theme, width)
-    check(visit, STEPS_1_TO_3 | SEARCH | CURVES | {"confusion"}, theme)
+    check(visit, STEPS_1_TO_3 | SEARCH | CURVES | {"confusion", "reliability"}, theme)
     visit.page.close()
 
 
@@ -114,7 +114,7 @@ def test_every_figure_of_a_regression_run_is_drawn(browser, regression):
 def test_every_figure_of_a_real_run_is_drawn(browser, tuned):
     visit = Visit(browser, write_report(tuned))
     drawn = visit.plots().keys() - {"search-rates-1"}  # one optimizer may be all that is left
-    assert drawn == STEPS_1_TO_3 | {"search-parallel", "search-rates-0", "confusion"} | CURVES
+    assert drawn == STEPS_1_TO_3 | {"search-parallel", "search-rates-0", "confusion", "reliability"} | CURVES
     check(visit, set(visit.plots()))
     visit.page.close()
 
@@ -138,7 +138,7 @@ def test_hostile_names_are_shown_and_not_obeyed(browser, tmp_path):
         activation=HOSTILE[0],
     )
     visit = Visit(browser, write_report(folder), width=390)
-    check(visit, STEPS_1_TO_3 | SEARCH | CURVES | {"confusion"})
+    check(visit, STEPS_1_TO_3 | SEARCH | CURVES | {"confusion", "reliability"})
     assert visit.page.evaluate("document.querySelectorAll('img, .plot b, .plot a, iframe').length") == 0
     ticks = visit.plots()["confusion"]["text"]
     assert "<img src=x onerro" in ticks

@@ -47,7 +47,10 @@ def test_a_field_the_table_does_not_know_is_shown_all_the_same():
 
 def test_the_ensemble_stands_beside_the_best_model(run):
     table = scores_table(run.evaluation, run.result.ensemble)
-    assert table.columns == ("test split", "best model", "ensemble of 5")
+    assert table.columns == ("test split", "best model", "ensemble of 5 (greedy)")
     assert table.rows[0] == ("accuracy", "0.9722", "0.9806")
-    alone = scores_table(run.evaluation.model_copy(update={"ensemble": None}), None)
-    assert alone.rows[0] == ("accuracy", "0.9722")
+    assert {name: rest for name, *rest in table.rows}["ECE, 15 bins"] == ["0.02", "0.02"]
+    assert table.rows[-1] == ("temperature", "1.2", "1.2")
+    only = {"best": run.evaluation.answers["best"], "mc_dropout": run.evaluation.answers["greedy"]}
+    alone = scores_table(run.evaluation.model_copy(update={"answers": only}), None)
+    assert alone.columns == ("test split", "best model", "Monte-Carlo dropout")

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ravine.errors import SettingError
-from ravine.search import SEARCHED, Choice, Log, Uniform, around, check_names, edge_of
+from ravine.search import (
+    KNOWN,
+    SEARCHED,
+    Choice,
+    Log,
+    Uniform,
+    around,
+    capped,
+    check_names,
+    edge_of,
+    parse_space,
+    samples,
+)
 
 RATES = st.floats(1e-8, 1e3)
 
@@ -41,7 +53,15 @@ def test_a_choice_from_a_list_equals_one_from_a_tuple() -> None:
 
 
 def test_names_that_can_be_searched_pass() -> None:
-    check_names({**dict.fromkeys(SEARCHED, Log(1, 2)), "optimizer": Choice(["sgd"])})
+    given = {
+        **KNOWN,
+        "lr": Log(1, 2),
+        "weight_decay": Log(1e-4, 1),
+        "crop": Choice([0, 4]),
+        "optimizer": Choice(["sgd"]),
+    }
+    check_names(given)
+    assert set(given) == set(SEARCHED)
 
 
 def test_a_mistyped_name_is_answered_with_the_nearest() -> None:
@@ -96,3 +116,42 @@ def test_an_end_of_a_uniform_range_is_measured_in_its_width(value: float, edge: 
 
 def test_a_choice_has_no_ends() -> None:
     assert edge_of(Choice([0.0, 0.9]), 0.9) is None
+
+
+def test_a_space_in_words_is_what_it_would_be_in_python() -> None:
+    found = parse_space(["lr=log(1e-4, 1)", "dropout=uniform(0,.5)", "optimizer=sgd, adamw", "crop=0,2,4", "mixup"])
+    assert found == {
+        "lr": Log(1e-4, 1),
+        "dropout": Uniform(0, 0.5),
+        "optimizer": Choice(["sgd", "adamw"]),
+        "crop": Choice([0, 2, 4]),
+        "mixup": KNOWN["mixup"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("mixupp", "'mixupp' cannot be searched; did you mean mixup"),
+        ("lr", "what to search of lr must be said: write 'lr=log"),
+        ("lr=log(1)", "'lr=log\\(1\\)' cannot be read; write NAME=log"),
+        ("lr=log(a,b)", "cannot be read"),
+        ("lr=", "cannot be read"),
+        ("lr=log(1,0.1)", "needs 0 < low < high"),
+        ("label_smoothing=log(0.1,5)", "label_smoothing is"),
+        ("dropout=uniform(0,2)", "dropout is"),
+        ("optimizer=adamv", "optimizer 'adamv' is not known"),
+        ("crop=log(1,4)", "crop is 1.0"),
+    ],
+)
+def test_a_word_that_is_no_space_is_refused(word: str, said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        parse_space([word])
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_whatever_is_known_is_possible_and_stays_so_when_it_is_widened(name: str) -> None:
+    wide = (
+        capped(name, Log(KNOWN[name].low / 20, KNOWN[name].high * 20)) if isinstance(KNOWN[name], Log) else KNOWN[name]
+    )
+    assert len(samples({name: wide})) == 2

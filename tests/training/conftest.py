@@ -28,7 +28,7 @@ def finish(tmp_path: Path) -> Finish:
         for k, one in enumerate(kept):
             save_model(folder / "checkpoints" / f"trial-{k}", one, model, data.task, data.preprocessing)
         save_model(folder / "best" / "model", kept[0], model, data.task, data.preprocessing)
-        save_members(folder, ["trial-0", "trial-1"])
+        save_members(folder, "greedy", ["trial-0", "trial-1"], [1, 1])
         return folder, kept
 
     return work

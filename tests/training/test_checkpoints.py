@@ -15,7 +15,8 @@ from torch import nn
 
 from ravine.data import Data
 from ravine.errors import FolderError, InputError, ModelError
-from ravine.models import Model
+from ravine.models import Model, mlp
+from ravine.regularization import dropouts
 from ravine.training import Kept, Setting, load_model, save_model
 
 Finish = Callable[[Data], tuple[Path, list[Kept]]]
@@ -162,3 +163,12 @@ def test_a_record_that_names_what_cannot_be_built_is_one_line(stem: Path, entrie
 def test_weights_of_another_model_are_refused(stem: Path) -> None:
     save_file({"1.weight": torch.zeros(2, 2)}, stem.with_suffix(".safetensors"))
     assert "missing, damaged or of another model" in refusal(FolderError, stem)
+
+
+def test_the_rates_of_the_trial_come_back_with_its_weights(tmp_path: Path, three_classes: Data) -> None:
+    model = Model("mlp", mlp, three_classes.input_shape, three_classes.outputs, {"hidden": [7]})
+    setting = Setting(dropout=0.25)
+    kept = Kept(0, setting, 1, 10, {"accuracy": 0.5, "nll": 1.0}, model.build(0, dropout=0.25).state_dict())
+    save_model(tmp_path / "model", kept, model, "classification", three_classes.preprocessing)
+    module, _, _ = load_model(tmp_path / "model")
+    assert [layer.p.item() for _, layer in dropouts(module)] == [0.25]

@@ -88,8 +88,13 @@ def test_a_folder_that_is_not_there_or_holds_no_model_is_refused(tmp_path: Path)
         "[]",
         "3",
         "{",
-        '{"members": ["nowhere"]}',
-        '{"members": ["trial\\u0000"]}',
+        '{"members": ["nowhere"], "weights": [1]}',
+        '{"members": ["trial\\u0000"], "weights": [1]}',
+        '{"members": ["trial-0"]}',
+        '{"members": ["trial-0"], "weights": [1, 2]}',
+        '{"members": ["trial-0"], "weights": [0]}',
+        '{"members": ["trial-0"], "weights": ["1"]}',
+        '{"members": ["trial-0"], "weights": [NaN]}',
     ],
 )
 def test_a_list_of_members_that_leads_elsewhere_or_is_none_is_refused(

@@ -34,16 +34,15 @@ def test_batches_follow_the_order_seed_and_the_epoch_alone(three_classes: Data) 
     shared, own = run(three_classes, *settings[:2]), run(three_classes, *settings)
     per_epoch = len(three_classes.train) // 16
     for step in (0, 1, per_epoch - 1, per_epoch, 2 * per_epoch + 1):
-        shared.population.steps = own.population.steps = step
         epoch, position = divmod(step, per_epoch)
         rows = {
             s: permutation(len(three_classes.train), s, "order", epoch)[16 * position : 16 * (position + 1)]
             for s in (3, 4)
         }
-        x, y, apart = shared._batch()
+        x, y, apart, _ = shared.batches.at(step)
         assert not apart
         assert torch.equal(x, three_classes.train.batch(rows[3])[0])
-        xs, ys, apart = own._batch()
+        xs, ys, apart, _ = own.batches.at(step)
         assert apart
         assert torch.equal(xs, torch.stack([three_classes.train.batch(rows[s])[0] for s in (3, 3, 4)]))
         assert torch.equal(ys[0], y)
@@ -52,18 +51,17 @@ def test_batches_follow_the_order_seed_and_the_epoch_alone(three_classes: Data) 
 def test_an_epoch_meets_each_example_once_at_most(three_classes: Data) -> None:
     found = run(three_classes)
     index = MemorySplit(torch.arange(len(three_classes.train)), three_classes.train.y)
-    found.train = index
+    found.batches.split = index
     seen = []
     for step in range(found.steps_per_epoch):
-        found.population.steps = step
-        seen += found._batch()[0].tolist()
+        seen += found.batches.at(step).x.tolist()
     assert len(set(seen)) == len(seen) == 16 * found.steps_per_epoch
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it(numbers: Data) -> None:
     found = run(numbers, Setting(batch_size=10_000))
     assert found.steps_per_epoch == 1
-    assert len(found._batch()[1]) == len(numbers.train)
+    assert len(found.batches.at(0).y) == len(numbers.train)
 
 
 def test_it_stops_at_the_horizon_and_says_so(three_classes: Data) -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
-    from ravine.recipe.result import Result
+    from ravine.recipe.result import EnsembleResult, Result
     from ravine.recipe.verdict import Verdict
 
 __all__ = ["Bars", "show_metrics", "show_result", "watching"]
@@ -74,16 +74,21 @@ def show_result(result: Result, *, as_json: bool) -> None:
         print(json.dumps(_finite(result.record()), allow_nan=False))
         return
     console = Console(highlight=False, soft_wrap=True)
-    if result.best is not None and result.ensemble is not None:
-        rows = {
-            f"best model (trial {result.best.trial})": (result.best.validation, result.best.test),
-            f"ensemble of {result.ensemble.size}": (result.ensemble.validation, result.ensemble.test),
-        }
+    if result.best is not None:
+        rows = {f"best model (trial {result.best.trial})": (result.best.validation, result.best.test)}
+        if result.ensemble is not None:
+            rows[named(result.ensemble)] = (result.ensemble.validation, result.ensemble.test)
         console.print(_table(rows))
+        if result.gain:
+            console.print(escape(result.gain))
         console.print(f"again:  {escape(result.best.command)}")
     if result.out is not None:
         console.print(f"report: {escape(str(result.out / 'report.html'))}")
     console.print(f"{result.trials} trials in {result.seconds:.0f} s")
+
+
+def named(ensemble: EnsembleResult) -> str:
+    return f"ensemble of {ensemble.size} ({ensemble.kind})"
 
 
 def show_metrics(metrics: Mapping[str, Mapping[str, float]], *, as_json: bool) -> None:
@@ -91,14 +96,15 @@ def show_metrics(metrics: Mapping[str, Mapping[str, float]], *, as_json: bool) -
     if as_json:
         print(json.dumps(_finite(metrics), allow_nan=False))
         return
-    table = Table("model", *next(iter(metrics.values())))
+    columns = list(next(iter(metrics.values())))
+    table = Table("model", *(name.replace("_", " ") for name in columns))
     for name, values in metrics.items():
-        table.add_row(name, *(f"{value:.4f}" for value in values.values()))
+        table.add_row(name.replace("_", " "), *(f"{values.get(column, float('nan')):.4f}" for column in columns))
     Console(highlight=False).print(table)
 
 
 def _table(rows: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]) -> Table:
-    names = list(next(iter(rows.values()))[0])
+    names = [name for name in next(iter(rows.values()))[0] if name in ("accuracy", "nll", "rmse", "r2")]
     table = Table(
         Column("", no_wrap=True), *(f"validation {name}" for name in names), *(f"test {name}" for name in names)
     )

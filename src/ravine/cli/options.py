@@ -14,7 +14,7 @@ import typer
 
 from ravine.errors import SettingError, nearest
 
-__all__ = ["free_folder", "parse_settings", "with_common"]
+__all__ = ["free_folder", "gathering", "parse_settings", "with_common"]
 
 
 def load_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -80,6 +80,14 @@ Out = Annotated[Path | None, typer.Option("--out", help="The run folder; runs/NA
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run folder that stands there.")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples per step; by the size of the data.")]
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files into the run folder.")]
+SearchSpace = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--space",
+        help="What else to search, or in another range: mixup, 'lr=log(1e-4,1)', 'dropout=uniform(0,0.3)', "
+        "optimizer=sgd,adamw. May be repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Config = Annotated[
     Path | None,
@@ -128,19 +136,31 @@ def common(
     }
 
 
-def with_common(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the common options in front of its own; it is called with them gathered, as its first argument."""
-    shared = inspect.signature(common, eval_str=True).parameters
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+def gathering(shared: Callable[..., dict[str, Any]]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command the options of `shared` in front of its own; it is called with what `shared` makes of them.
 
-    def gathered(**words: Any) -> int:
-        given = common(**{name: words.pop(name) for name in shared})
-        return command(given, **words)
+    Each gathering adds one positional argument: the innermost is the last of them.
+    """
+    known = inspect.signature(shared, eval_str=True).parameters
 
-    every = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared.values(), *own)]
-    gathered.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # what Typer reads
-    gathered.__doc__ = command.__doc__
-    return gathered
+    def decorated(command: Callable[..., int]) -> Callable[..., int]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())
+        places = [p for p in own if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
+
+        def gathered(*outer: Any, **words: Any) -> int:
+            given = shared(**{name: words.pop(name) for name in known})
+            return command(*outer, given, **words)
+
+        every = [p.replace(kind=p.KEYWORD_ONLY) for p in (*known.values(), *own[len(places) :])]
+        gathered.__signature__ = inspect.Signature([*places[:-1], *every])  # type: ignore[attr-defined]  # what Typer reads
+        gathered.__doc__ = command.__doc__
+        return gathered
+
+    return decorated
+
+
+with_common = gathering(common)
+"""The options of every command that runs."""
 
 
 def free_folder(data: str) -> Path:

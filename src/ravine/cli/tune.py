@@ -17,12 +17,15 @@ def tune(
     given: dict[str, Any],
     trials: Annotated[int | None, typer.Option("--trials", help="Trials per phase; planned from the budget.")] = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a failed step.")] = False,
+    space: options.SearchSpace = None,
     as_json: options.Json = False,
 ) -> int:
     """Walk the whole recipe and hand back the best model, an ensemble and a report."""
     from ravine import api
+    from ravine.search import parse_space
 
+    searched = parse_space(space or [])
     with watching() as watch:
-        result = api.tune(**given, trials=trials, keep_going=keep_going, watch=watch)
+        result = api.tune(**given, trials=trials, keep_going=keep_going, space=searched, watch=watch)
     show_result(result, as_json=as_json)
     return 0 if result.best is not None else 1

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ravine.engines.loss import Loss
+from ravine.engines.ownership import Own
 from ravine.engines.stack import Stack
 from ravine.randomness import seeded
 
@@ -31,7 +32,7 @@ class Habits(NamedTuple):
 
 
 def single_losses(
-    stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool, habits: Habits, draws: Sequence[tuple[int, int]]
+    stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: Own, habits: Habits, draws: Sequence[tuple[int, int]]
 ) -> Tensor:
     """Losses of one batch, [K]; gradients land in `stack.grads`.
 
@@ -42,7 +43,7 @@ def single_losses(
         if not module.training:
             module.train()
         with seeded(draws[k][0], "step", draws[k][1]) if habits.draws else nullcontext():
-            value = loss(module(x[k] if own else x), y[k] if own else y)
+            value = loss(module(x[k] if own.x else x), y[k] if own.y else y)
         value.backward()  # not autograd.grad: hooks and checkpointing of a user's model want it
         stack.gather([param.grad for param in stack.params[k]], k)
         for param in stack.params[k]:

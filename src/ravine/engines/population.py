@@ -3,7 +3,7 @@
 Two engines turn a batch into gradients over the same packed memory: `stacked` (vmap) and `one by one`. The
 first batch decides: a model that vmap refuses is trained one by one, and `choice.reason` names what vmap
 said; otherwise both are timed, on one thread and on all, and the fastest is taken. The update is packed
-either way.
+either way, and so is what holds the weights back: penalties and limits on their norm.
 
 Letters in shapes: K trials, B batch, N examples.
 """
@@ -19,13 +19,16 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ravine.engines.constraints import Constraints
 from ravine.engines.loss import Loss
 from ravine.engines.one_by_one import Habits, habits_of, single_losses, single_outputs
+from ravine.engines.ownership import Own
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import hush_slow_operations, stacked_losses, stacked_outputs
 from ravine.engines.threads import threads
 from ravine.engines.updates import Update, update_for
-from ravine.errors import ModelError
+from ravine.errors import ModelError, SettingError
+from ravine.regularization import MaxNorm, Penalty
 from ravine.rules import Rule
 
 __all__ = ["Choice", "Engine", "Population", "StepRecord"]
@@ -44,9 +47,11 @@ class Choice(NamedTuple):
 class StepRecord(NamedTuple):
     """What one step was like, each [K]."""
 
-    loss: Tensor  # on this batch, before the step
-    grad_norm: Tensor  # Euclidean norm over all parameters
-    update_ratio: Tensor  # norm of the change over the norm of the parameters before it
+    loss: Tensor  # of the data, without penalties, on this batch and before the step
+    grad_norm: Tensor  # Euclidean norm over all parameters of what the rule met: with penalties, unless proximal
+    update_ratio: (
+        Tensor  # norm of the whole change (the rule's, and what followed it) over that of the parameters before
+    )
 
 
 class Population:
@@ -57,6 +62,11 @@ class Population:
     rules: K rules of one kind; their numbers may differ.
     loss: mean loss of one trial. seeds: for models that draw from torch's global generator themselves.
     engine: auto measures; a `Choice` of another population of the same kind is taken as it is.
+    penalties: K, or None for a trial without; their strengths may differ, their choice of parameters may not.
+    proximal: apply them by their proximal operator, after the rule and with its rate, instead of by their gradient.
+    limits: K max-norm constraints likewise, applied last.
+    Raises SettingError when rules, penalties or limits do not agree, and for a proximal step or a limit
+    beside a rule that averages on the side: the average would not keep it.
     """
 
     def __init__(
@@ -67,6 +77,9 @@ class Population:
         *,
         seeds: Sequence[int] | None = None,
         engine: Engine | Choice = "auto",
+        penalties: Sequence[Penalty | None] | None = None,
+        proximal: bool = False,
+        limits: Sequence[MaxNorm | None] | None = None,
     ) -> None:
         if len(modules) != len(rules):
             raise ModelError(
@@ -74,6 +87,14 @@ class Population:
             )
         self.stack, self.loss = Stack(modules), loss
         self.update = update_for(rules, self.stack.layout, self.stack.flat)
+        self.constraints = Constraints(
+            modules[0], self.stack.layout, len(modules), penalties=penalties, proximal=proximal, limits=limits
+        )
+        if self.constraints.project and type(rules[0]).settled is not Rule.settled:
+            raise SettingError(
+                f"{type(rules[0]).__name__} averages its weights on the side, and the average would not keep a limit or "
+                "a proximal step: use another rule, or penalties with proximal=False."
+            )
         self.seeds = list(seeds) if seeds is not None else list(range(len(modules)))
         self.steps = 0
         self._given = isinstance(engine, Choice)
@@ -98,17 +119,23 @@ class Population:
     def device(self) -> torch.device:
         return self.stack.flat.device
 
-    def step(self, x: Tensor, y: Tensor, lr: Sequence[float], *, own: bool = False) -> StepRecord:
+    def step(
+        self, x: Tensor, y: Tensor, lr: Sequence[float], *, own: bool = False, own_targets: bool | None = None
+    ) -> StepRecord:
         """One step of every trial.
 
         x [B, ...], y [B]: a batch that all trials share; with own=True x [K, B, ...], y [K, B], one each.
+        own_targets: whether y is one each, where that differs from x.
         lr: K rates.
+        Raises SettingError when what is one each does not begin with K.
         """
+        each = Own(own, own if own_targets is None else own_targets)
+        each.check(x, y, len(self))
         if self._habits is None:
-            self._look_at(x, y, own)
+            self._look_at(x, y, each)
         self.steps += 1
         self.stack.set_step(self.steps)
-        losses = self._losses(self.engine, x, y, own)
+        losses = self._losses(self.engine, x, y, each)
         return self._move(self.update, self.stack.flat, losses, lr)
 
     def set_momentum(self, values: Sequence[float]) -> None:
@@ -118,7 +145,9 @@ class Population:
     @torch.no_grad()
     def _move(self, update: Update, flat: Tensor, losses: Tensor, lr: Sequence[float]) -> StepRecord:
         before = torch.linalg.vector_norm(flat, dim=1)
+        self.constraints.before_(self.stack.grads, flat)
         change = update.step(flat, self.stack.grads, lr, max(self.steps, 1))
+        self.constraints.after_(flat, change, lr)
         grad_norm = torch.linalg.vector_norm(self.stack.grads, dim=1)
         return StepRecord(losses, grad_norm, torch.linalg.vector_norm(change, dim=1) / before)
 
@@ -139,6 +168,7 @@ class Population:
         chosen = torch.tensor(list(index), dtype=torch.int64, device=self.device)
         self.stack.keep(chosen)
         self.update.keep(chosen)
+        self.constraints.keep(chosen)
         self.seeds = [self.seeds[k] for k in index]
 
     def state(self, k: int) -> dict[str, Tensor]:
@@ -160,9 +190,9 @@ class Population:
         finally:
             training.copy_(before)
 
-    def _look_at(self, x: Tensor, y: Tensor, own: bool) -> None:
+    def _look_at(self, x: Tensor, y: Tensor, own: Own) -> None:
         """Choose engine and threads on the first batch; parameters and buffers are left as they were."""
-        self._habits = habits_of(self.stack, x[0] if own else x)
+        self._habits = habits_of(self.stack, x[0] if own.x else x)
         obstacle = self._obstacle(self._habits)
         if obstacle and self.choice.engine == "stacked":
             raise ModelError(f"{obstacle}; write engine='auto' or 'one by one'.")
@@ -178,7 +208,7 @@ class Population:
             for key, buffer in self.stack.buffers.items():
                 buffer.copy_(saved[key])
 
-    def _fastest(self, x: Tensor, y: Tensor, own: bool) -> Choice:
+    def _fastest(self, x: Tensor, y: Tensor, own: Own) -> Choice:
         """Time this step with every engine that is allowed, on one thread and on all; the update runs on copies."""
         update, flat, lr = copy.deepcopy(self.update), self.stack.flat.clone(), [0.0] * len(self)
 
@@ -212,7 +242,7 @@ class Population:
             return f"{name} draws from torch's global generator, which a stack of trials cannot share"
         return f"{name} assigns a buffer anew, which a stack of trials cannot follow" if habits.rebinds else ""
 
-    def _losses(self, engine: Engine, x: Tensor, y: Tensor, own: bool) -> Tensor:
+    def _losses(self, engine: Engine, x: Tensor, y: Tensor, own: Own) -> Tensor:
         if engine == "stacked":
             return stacked_losses(self.stack, self.loss, x, y, own=own)
         draws = [(seed, self.steps) for seed in self.seeds]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ravine.engines.packing import Layout
 from ravine.errors import ModelError
-from ravine.regularization import dropouts
+from ravine.regularization import noises
 
 __all__ = ["Stack"]
 
@@ -65,10 +65,10 @@ class Stack:
             for param, leaf in zip(self.params[k], self.leaves.values(), strict=True):
                 param.data = leaf.detach()[k]
         self.bind()
-        self._dropouts = [name for name, _ in dropouts(self.modules[0])]
-        idle = {name: not self._setting(name, "p").any() for name in self._dropouts}
+        self._noises = [name for name, _ in noises(self.modules[0])]
+        idle = {name: not self._setting(name, "p").any() for name in self._noises}
         for module in self.modules:
-            for name, layer in dropouts(module):
+            for name, layer in noises(module):
                 layer.idle = idle[name]
 
     def bind(self) -> None:
@@ -94,12 +94,12 @@ class Stack:
             here[last] = stacked[k]
 
     def set_step(self, step: int) -> None:
-        """Tell every dropout layer which step it is: its mask is a function of it."""
-        for name in self._dropouts:
+        """Tell every layer that drops something which step it is: its mask is a function of it."""
+        for name in self._noises:
             self._setting(name, "step").fill_(step)
 
     def _setting(self, layer: str, name: str) -> Tensor:
-        """A buffer of a dropout layer, [K]."""
+        """A buffer of a layer that drops something, [K]."""
         return self.buffers[f"{layer}.{name}" if layer else name]
 
     def keep(self, index: Tensor) -> None:

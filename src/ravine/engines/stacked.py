@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from ravine.engines.loss import Loss
+from ravine.engines.ownership import Own
 from ravine.engines.stack import Stack
 
 __all__ = ["hush_slow_operations", "stacked_losses", "stacked_outputs"]
@@ -25,7 +26,7 @@ def hush_slow_operations() -> None:
         switch(False)
 
 
-def stacked_losses(stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool) -> Tensor:
+def stacked_losses(stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: Own) -> Tensor:
     """Losses of one batch, [K]; gradients land in `stack.grads`. One trial's NaN stays its own."""
     base = stack.modules[0]
     _set_mode(stack, training=True)
@@ -33,9 +34,9 @@ def stacked_losses(stack: Stack, loss: Loss, x: Tensor, y: Tensor, *, own: bool)
     def of_one(values: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return loss(functional_call(base, values, (x,)), y)
 
-    data = 0 if own else None
+    data = [0 if each else None for each in own]
     values = {**stack.leaves, **stack.frozen, **stack.buffers}
-    losses: Tensor = vmap(of_one, in_dims=(0, data, data), randomness="error")(values, x, y)
+    losses: Tensor = vmap(of_one, in_dims=(0, *data), randomness="error")(values, x, y)
     stack.gather(torch.autograd.grad(losses.sum(), list(stack.leaves.values()), allow_unused=True))
     return losses.detach()
 

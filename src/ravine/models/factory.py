@@ -43,8 +43,16 @@ class Model:
     outputs: int
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self, seed: int, *, dropout: float | None = None, device: torch.device | str = "cpu") -> nn.Module:
-        """A fresh module. seed fixes its initial weights and dropout masks; dropout sets the rate of every dropout layer.
+    def build(
+        self,
+        seed: int,
+        *,
+        dropout: float | None = None,
+        depth: float | None = None,
+        device: torch.device | str = "cpu",
+    ) -> nn.Module:
+        """A fresh module. seed fixes its initial weights and dropout masks; dropout sets the rate of every dropout layer,
+        depth that of its StochasticDepth layers.
 
         The global random state is left as it was. Raises ModelError when the factory fails.
         """
@@ -53,7 +61,7 @@ class Model:
             if any(is_lazy(each) for each in (*module.parameters(), *module.buffers())):
                 self._forward(module.eval())  # lazy layers learn their sizes from a first batch
                 module.train()
-        return replace_dropout(module, seed=seed, p=dropout).to(device)
+        return replace_dropout(module, seed=seed, p=dropout, depth=depth).to(device)
 
     def check(self) -> nn.Module:
         """One module, after a forward of two blank examples has shown that its output has the right size.

@@ -40,13 +40,17 @@ class Budget:
     def spent(self) -> float:
         return time.monotonic() - self.started
 
+    @property
+    def left(self) -> float:
+        """Seconds until all must be done, at least 0; inf without a limit."""
+        return math.inf if self.seconds is None else max(self.seconds - self.spent, 0.0)
+
     def deadline(self, step: str) -> float:
         """When this step must end (time.monotonic): its share of what is left of the budget."""
         if self.seconds is None:
             return math.inf
         ahead = sum(SHARES[name] for name in self.steps[self.steps.index(step) :])
-        left = max(self.seconds - self.spent, 0.0)
-        return time.monotonic() + left * SHARES[step] / ahead
+        return time.monotonic() + self.left * SHARES[step] / ahead
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from ravine.recipe.remedies import against_over_fitting, against_under_fitting
 from ravine.recipe.verdict import Verdict
 from ravine.training import Kept
 from ravine.types import Task
@@ -23,10 +24,18 @@ HIGH = 0.95  # training accuracy or r2 above which a model is not called under-f
 
 
 def curves(
-    columns: dict[str, list[float]], winner: Kept, task: Task, *, examples: tuple[int, int], stopped: str | None = None
+    columns: dict[str, list[float]],
+    winner: Kept,
+    task: Task,
+    *,
+    examples: tuple[int, int],
+    stopped: str | None = None,
+    images: bool = False,
+    has_dropout: bool = False,
 ) -> Verdict:
     """columns: the winner's rows of History.epochs. examples: training and validation rows that were looked at.
 
+    images, has_dropout: of the data and the model, so that the advice names what they can use.
     stopped: why the winner's training ended before its schedule did, if so.
     """
     at = _kept_row(columns, winner)
@@ -45,6 +54,10 @@ def curves(
         "stopped": stopped,
     }
     label, sentence, advice = _read(evidence)
+    if label == "over-fitting":
+        advice = against_over_fitting(winner.setting, task, images=images, has_dropout=has_dropout)
+    elif label == "under-fitting":
+        advice = against_under_fitting(winner.setting)
     evidence["label"] = label
     if stopped:
         advice += (f"Its training was stopped ({stopped}): ravine train with its settings takes it to the end.",)
@@ -53,9 +66,7 @@ def curves(
 
 
 def _read(e: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-    """(label, sentence, advice) for the numbers."""
-    larger = "Try a larger network (--set hidden=512,512) or a longer budget."
-    less = "Use more L2 (--weight-decay), more dropout, more data or augmentation, or a smaller network."
+    """(label, sentence, advice) for the numbers; `remedies` has the advice for over- and under-fitting."""
     if e["swing"] > 1.0:
         return (
             "unstable",
@@ -67,10 +78,10 @@ def _read(e: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
         return "still improving", "The validation loss was still going down", (more,)
     wide = e["gap"] > max(e["gap_error"], MATTERS)
     if wide and (e["gap"] > 2.5 * MATTERS or e["loss_rise"] > 0.1):
-        return "over-fitting", "The gap between training and validation is wide", (less,)
+        return "over-fitting", "The gap between training and validation is wide", ()
     if not wide and e["train_metric"] < HIGH:
         unsure = "both are low, which is under-fitting unless the data holds no more"
-        return "under-fitting", f"The gap is no wider than chance and {unsure}", (larger,)
+        return "under-fitting", f"The gap is no wider than chance and {unsure}", ()
     return "good", "Training and validation agree", ()
 
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import torch
 from ravine.data import Data
 from ravine.errors import FolderError
 from ravine.models import Model
+from ravine.recipe.handback import Committee
 from ravine.recipe.session import Session
 from ravine.recipe.verdict import STEPS, Verdict
-from ravine.training import History, Kept, save_members, save_model, write_json
+from ravine.training import History, Kept, Setting, read_json, save_members, save_model, write_json
 from ravine.training.files import cannot_write
 
-__all__ = ["Folder", "train_command"]
+__all__ = ["Folder", "recorded_answers", "train_command"]
 
 LIBRARIES = ("torch", "numpy", "optuna", "scikit-learn", "pandas", "datasets", "plotly")
 
@@ -76,18 +77,40 @@ class Folder:
         if self.path is not None:
             history.write(self.path / "history")
 
-    def models(self, kept: Sequence[Kept], model: Model, data: Data) -> None:
-        """Checkpoints of the ensemble's members, best first, and best/."""
+    def models(self, best: Kept, committee: Committee | None, model: Model, data: Data) -> None:
+        """best/, and of an ensemble the checkpoints of its members and what makes them one."""
         if self.path is None:
             return
-        for one in kept:
+        save_model(self.path / "best" / "model", best, model, data.task, data.preprocessing)
+        if committee is None:
+            return
+        members = [one.kept for one in committee.members]
+        for one in members:
             save_model(self.path / "checkpoints" / checkpoint_name(one), one, model, data.task, data.preprocessing)
-        save_model(self.path / "best" / "model", kept[0], model, data.task, data.preprocessing)
-        save_members(self.path, [checkpoint_name(one) for one in kept])
+        save_members(self.path, committee.kind, [checkpoint_name(one) for one in members], committee.weights)
 
     def record(self, name: str, record: Mapping[str, Any]) -> None:
         if self.path is not None:
             write_json(self.path / name, record)
+
+
+def recorded_answers(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a run recorded of each way to predict: {"best": {"validation", "test", "temperature"}, ...}.
+
+    Raises FolderError when evaluation.json is missing or damaged.
+    """
+    path = folder / "evaluation.json"
+    record = read_json(path)
+    answers: Any = record.get("answers") if isinstance(record, dict) else None
+    if not isinstance(answers, dict) or "best" not in answers or not all(map(_is_answer, answers.values())):
+        raise FolderError(
+            f"{path} is damaged (it must hold the answers of the run): run again, or take it from a copy."
+        )
+    return dict(answers)
+
+
+def _is_answer(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("test"), dict)
 
 
 def _clear(path: Path, overwrite: bool) -> None:
@@ -119,10 +142,11 @@ def checkpoint_name(kept: Kept) -> str:
     return f"trial-{kept.trial:05d}"
 
 
-def train_command(data: Data, model: Model, kept: Kept, *, epochs: int, source: Mapping[str, Any]) -> str:
+def train_command(data: Data, model: Model, setting: Setting, *, epochs: int, source: Mapping[str, Any]) -> str:
     """The command that trains these settings again, ready to paste.
 
-    source: the options that named the data (`target`, `task`, `test`), those that are None left out.
+    source: the options that named the data and the way of training (`target`, `task`, `ensemble`, ...), those that
+    are None left out.
     """
     words = ["ravine", "train", "--data", data.name]
     for name, value in source.items():
@@ -132,6 +156,7 @@ def train_command(data: Data, model: Model, kept: Kept, *, epochs: int, source: 
     for key, value in model.settings.items():
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         words += ["--set", f"{key}={text}"]
-    for name, value in kept.setting.hyperparameters().items():
-        words += [f"--{name.replace('_', '-')}", f"{value:.6g}" if isinstance(value, float) else str(value)]
+    for name, value in setting.hyperparameters().items():
+        words += [f"--{name.replace('_', '-')}"]
+        words += [] if value is True else [f"{value:.6g}" if isinstance(value, float) else str(value)]
     return shlex.join([*words, "--epochs", str(epochs), "--out", "runs/again"])

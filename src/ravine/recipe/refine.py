@@ -22,6 +22,7 @@ from ravine.search import (
     Study,
     Uniform,
     around,
+    capped,
     edge_of,
     fit_trials,
     refine_plan,
@@ -50,6 +51,10 @@ def refined_spaces(search: Search) -> dict[str, dict[str, Distribution]]:
 
 
 def _region(d: Distribution, values: Sequence[float], winner: Asked | None, name: str) -> Distribution:
+    return capped(name, _widened(d, values, winner, name))
+
+
+def _widened(d: Distribution, values: Sequence[float], winner: Asked | None, name: str) -> Distribution:
     region = around(d, values, MARGIN)
     edge = edge_of(d, winner.params[name]) if winner is not None else None
     if edge and isinstance(region, Log):

@@ -25,12 +25,28 @@ class Best:
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """The average of the best few models."""
+    """Several models that answer as one."""
 
+    kind: str  # greedy, independent, snapshots or checkpoints
     size: int
-    members: list[int]  # trial numbers, best first
+    members: list[int]  # trial numbers, most weight first
+    weights: list[float]  # of the members, in the same order
+    considered: int  # models that it was chosen from
     validation: Metrics
     test: Metrics
+
+
+def said_gain(best: Best, ensemble: EnsembleResult) -> str:
+    """The gain on validation, where the ensemble was chosen, with the figure of the test rows beside it."""
+    name = "accuracy" if "accuracy" in best.validation else "rmse"
+    parts = []
+    for key in (name, "nll") if name == "accuracy" else (name,):
+        by_split = [getattr(ensemble, split)[key] - getattr(best, split)[key] for split in ("validation", "test")]
+        parts.append(f"{key} {by_split[0]:+.4f} on validation ({by_split[1]:+.4f} on test)")
+    members = "model" if ensemble.size == 1 else "models"
+    return (
+        f"The {ensemble.kind} ensemble of {ensemble.size} {members}, against the best single model: {', '.join(parts)}."
+    )
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,11 @@ class Result:
     out: Path | None
 
     @property
+    def gain(self) -> str:
+        """What the ensemble gains over the best single model, in a sentence; "" when there are not both."""
+        return said_gain(self.best, self.ensemble) if self.best and self.ensemble else ""
+
+    @property
     def failed(self) -> bool:
         """Did a step fail?"""
         return any(verdict.status == "fail" for verdict in self.steps)
@@ -55,6 +76,7 @@ class Result:
             "steps": [verdict.record() for verdict in self.steps],
             "best": None if self.best is None else dict(vars(self.best)),
             "ensemble": None if self.ensemble is None else dict(vars(self.ensemble)),
+            "gain": self.gain,
             "trials": self.trials,
             "seconds": round(self.seconds, 2),
             "out": None if self.out is None else str(self.out),

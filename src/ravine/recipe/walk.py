@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
@@ -13,7 +13,7 @@ from ravine.recipe.budget import Budget
 from ravine.recipe.coarse import coarse, coarse_spaces, judge_coarse
 from ravine.recipe.curves import curves
 from ravine.recipe.folder import Folder, train_command
-from ravine.recipe.handback import Ranked, hand_back, ranked
+from ravine.recipe.handback import Answer, Committee, Ranked, greedy, hand_back, ranked
 from ravine.recipe.initial_loss import initial_loss
 from ravine.recipe.lr_range import LrRange, find_range, judge_ranges
 from ravine.recipe.overfit import overfit
@@ -23,7 +23,7 @@ from ravine.recipe.session import Session, seconds_left
 from ravine.recipe.trials import PROBE, Search
 from ravine.recipe.verdict import Verdict
 from ravine.search import Space, Study
-from ravine.training import History, Kept
+from ravine.training import History, Kept, Setting
 from ravine.training.run import TRAIN_ROWS
 
 __all__ = ["OPTIMIZERS", "Walk"]
@@ -96,7 +96,11 @@ class Walk:
         self._begin("curves")
         data, columns = self.session.data, self.history.epochs(winner.trial)
         examples = (min(TRAIN_ROWS, len(data.train)), min(PROBE, len(data.validation)))
-        self._end(curves(columns, winner, data.task, examples=examples, stopped=stopped))
+        images, layers = len(data.input_shape) == 3, self.session.has_dropout
+        verdict = curves(
+            columns, winner, data.task, examples=examples, stopped=stopped, images=images, has_dropout=layers
+        )
+        self._end(verdict)
 
     def tune(self, source: Mapping[str, Any]) -> Result:
         """All six steps and the hand-back. source: options that named the data, for the command to paste."""
@@ -109,31 +113,41 @@ class Walk:
         phases = self.search(ranges)
         if self.stopped() or not phases:
             return self.result()
-        winners = ranked(self.session, [kept for phase in phases for kept in phase.kept.values()])
-        best = winners[0].kept
+        everything = [
+            kept for phase in phases for kept in phase.kept.values() if not phase.outcomes[kept.trial].diverged
+        ]
+        candidates = ranked(self.session, everything, time.monotonic() + self.budget.left / 2)
+        best = candidates[0].kept
         self.read_curves(best, next(phase.outcomes[best.trial].reason for phase in phases if best.trial in phase.kept))
-        return self.give(winners, source)
+        return self.give(candidates[0], greedy(self.session, candidates), source, self.budget.deadline("hand-back"))
 
-    def give(self, winners: Sequence[Ranked], source: Mapping[str, Any]) -> Result:
-        """Open the test split, write the winners down, and say what came out."""
-        given, session, best = hand_back(self.session, winners), self.session, winners[0].kept
-        epochs = math.ceil(best.horizon / session.steps_per_epoch)
-        self.folder.models([one.kept for one in given.members], session.model, session.data)
+    def give(
+        self,
+        best: Ranked,
+        committee: Committee | None,
+        source: Mapping[str, Any],
+        deadline: float = math.inf,
+        asked: Setting | None = None,
+    ) -> Result:
+        """Open the test split, write the winners down, and say what came out.
+
+        asked: the setting to train again, where the best model's own (another seed, say) was made from it.
+        """
+        session, kept = self.session, best.kept
+        given = hand_back(session, best, committee, deadline)
+        epochs = math.ceil(kept.horizon / session.steps_per_epoch)
+        alone = given.answers["best"]
+        self.folder.models(kept, committee, session.model, session.data)
         self.folder.record("evaluation.json", given.evaluation)
         return self.result(
             Best(
-                best.trial,
-                best.setting.hyperparameters(),
-                given.best["validation"],
-                given.best["test"],
-                train_command(session.data, session.model, best, epochs=epochs, source=source),
+                kept.trial,
+                kept.setting.hyperparameters(),
+                alone.validation,
+                alone.test,
+                train_command(session.data, session.model, asked or kept.setting, epochs=epochs, source=source),
             ),
-            EnsembleResult(
-                len(given.members),
-                [one.kept.trial for one in given.members],
-                given.ensemble["validation"],
-                given.ensemble["test"],
-            ),
+            None if committee is None else _told(committee, given.answers[committee.kind]),
         )
 
     def result(self, best: Best | None = None, ensemble: EnsembleResult | None = None) -> Result:
@@ -158,3 +172,15 @@ class Walk:
         self.verdicts.append(verdict)
         self.folder.verdict(verdict)
         self.session.watch.end(verdict)
+
+
+def _told(committee: Committee, answer: Answer) -> EnsembleResult:
+    return EnsembleResult(
+        committee.kind,
+        len(committee.members),
+        [one.kept.trial for one in committee.members],
+        list(committee.weights),
+        committee.considered,
+        answer.validation,
+        answer.test,
+    )

@@ -29,7 +29,7 @@ def keep_mask(shape: Sequence[int], p: Tensor, seed: Tensor, step: Tensor) -> Te
     p, seed, step: scalars. Every hashed int64 is cut into four 16-bit draws.
     """
     count = math.prod(shape)
-    draws = _bits(-(-count // 4), seed, step).view(torch.int16)[:count].view(*shape)  # uniform on [-2^15, 2^15)
+    draws = _bits(-(-count // 4), seed, step).view(torch.int16)[:count].view(tuple(shape))  # uniform on [-2^15, 2^15)
     threshold = (p.double() * 65536 - 32768).round().clamp(max=32767).to(torch.int16)
     return draws >= threshold
 
@@ -44,7 +44,7 @@ def uniform(
     """
     seed, step = torch.as_tensor(seed, device=device), torch.as_tensor(step, device=device)
     bits = _right(_bits(math.prod(shape), seed, step), 40)
-    return (bits.to(torch.float32) * 2**-24).view(*shape)
+    return (bits.to(torch.float32) * 2**-24).view(tuple(shape))
 
 
 def permuted(count: int, seed: int, step: int, *, device: torch.device | str = "cpu") -> Tensor:

@@ -1,89 +1,68 @@
-"""Dropout whose mask is a hash of (seed, step, position) instead of a draw from a global generator.
+"""Dropout of activations: single entries, whole channels, and the lecture's form, which scales in evaluation.
 
-So a trial meets the same masks alone, in a stack of trials and after its neighbours were dropped. The rate,
-the seed and the step are buffers, because `torch.func.stack_module_state` stacks buffers: each trial of a
-stack then has its own. They are not persistent: a saved model holds only its weights.
+Letters in shapes: B batch, C channels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor, nn
 
-from ravine.errors import SettingError
-from ravine.randomness import derive
-from ravine.regularization.draws import FINEST, keep_mask
+from ravine.regularization.noise import Noise
 
-__all__ = ["Dropout", "dropouts", "replace_dropout"]
-
-_MOST = 1 - FINEST  # one of 65,536 draws is kept: the largest rate that such draws can tell from 1
+__all__ = ["Dropout", "SpatialDropout", "VanillaDropout", "dropouts"]
 
 
-class Dropout(nn.Module):
+class Dropout(Noise):
     """Inverted dropout: in training each entry is zeroed with probability p, the rest scaled by 1/(1 - p).
 
-    p is the probability of *dropping*, as in PyTorch; the lecture's p is that of keeping, 1 - p.
-    spatial: drop whole channels of [B, C, ...] (Tompson et al. 2015) instead of single entries.
-    Source: Srivastava et al. 2014. Raises SettingError unless p lies in [0, 1).
+    p is the probability of *dropping*, as in PyTorch; the lecture's p is that of keeping, 1 - p. Evaluation is
+    the identity. Source: Srivastava et al. 2014. Raises SettingError unless p lies in [0, 1).
     """
 
-    p: Tensor
-    seed: Tensor
-    step: Tensor
-    idle: bool = False  # an engine that knows p to be 0 says so, and no mask is computed; the result is the same bits
-
-    def __init__(self, p: float = 0.5, *, seed: int = 0, spatial: bool = False) -> None:
-        super().__init__()
-        self.spatial = spatial
-        self.register_buffer("p", torch.tensor(_checked(p)), persistent=False)
-        self.register_buffer("seed", torch.tensor(seed), persistent=False)
-        self.register_buffer("step", torch.tensor(0), persistent=False)
+    def __init__(self, p: float = 0.5, *, seed: int = 0) -> None:
+        super().__init__(p, seed)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.idle or not self.training:
-            return x
-        shape = torch.Size([*x.shape[:2], *[1] * (x.ndim - 2)]) if self.spatial else x.shape
-        scale = 1 / (1 - self.p)
-        return x * (keep_mask(shape, self.p, self.seed, self.step) * scale).to(x.dtype)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p.flatten().tolist()}, spatial={self.spatial}"
+        return x if self.resting else self.dropped(x, x.shape)
 
 
-def _checked(p: float) -> float:
-    if not 0 <= p <= _MOST:
-        raise SettingError(
-            f"dropout is {p!r}; it is the probability of dropping and must lie in [0, 1), at most 1 - 2^-16."
-        )
-    return float(p)
+class SpatialDropout(Noise):
+    """Inverted dropout of whole channels of [B, C, ...]: neighbours in an image are too alike to be dropped singly.
 
-
-def dropouts(module: nn.Module) -> Iterable[tuple[str, Dropout]]:
-    """Every stateless dropout inside a module, with its name."""
-    return ((name, child) for name, child in module.named_modules() if isinstance(child, Dropout))
-
-
-def replace_dropout(module: nn.Module, *, seed: int, p: float | None = None) -> nn.Module:
-    """Swap torch's dropout layers for stateless ones, seed each by its name, set their rate when p is given.
-
-    nn.Dropout drops entries, nn.Dropout1d/2d/3d channels; other kinds are left as they are. Changes
-    `module` in place and returns it (a new object only when module itself is a dropout layer).
+    p: probability of dropping a channel of a sample, in [0, 1), else SettingError. An input [B, C] has channels of
+    one entry. Source: Tompson et al. 2015; torch's Dropout1d, 2d and 3d.
     """
-    if isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
-        return replace_dropout(_stateless(module), seed=seed, p=p)
-    for parent in list(module.modules()):
-        for name, child in list(parent._modules.items()):  # one layer in two places becomes two layers
-            if isinstance(child, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
-                setattr(parent, name, _stateless(child))
-    for name, layer in dropouts(module):
-        layer.seed.fill_(derive(seed, "dropout", name))
-        if p is not None:
-            layer.p.fill_(_checked(p))
-    return module
+
+    def __init__(self, p: float = 0.5, *, seed: int = 0) -> None:
+        super().__init__(p, seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.resting else self.dropped(x, [*x.shape[:2], *[1] * (x.ndim - 2)])
 
 
-def _stateless(layer: nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d) -> Dropout:
-    swapped = Dropout(min(layer.p, _MOST), spatial=not isinstance(layer, nn.Dropout))
-    return swapped.train(layer.training)
+class VanillaDropout(Noise):
+    """Dropout as first written: a mask alone in training, activations times the keep probability in evaluation.
+
+        training:    x * mask, each entry of the mask 0 with probability p
+        evaluation:  x * (1 - p)
+
+    For a linear unit the mean of the first is the second. p is the probability of *dropping*, in [0, 1), else
+    SettingError; the lecture's p is 1 - p here. Source: Hinton et al. 2012. `Dropout` scales in training instead,
+    so that a model in use does no work for it.
+    """
+
+    def __init__(self, p: float = 0.5, *, seed: int = 0) -> None:
+        super().__init__(p, seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.idle:
+            return x
+        return x * (self.keeps(x.shape) if self.training else 1 - self.p.double()).to(x.dtype)
+
+
+def dropouts(module: nn.Module) -> Iterable[tuple[str, Dropout | SpatialDropout | VanillaDropout]]:
+    """Every layer inside a module that drops activations, with its name: those whose rate is called `dropout`."""
+    kinds = Dropout | SpatialDropout | VanillaDropout
+    return ((name, child) for name, child in module.named_modules() if isinstance(child, kinds))

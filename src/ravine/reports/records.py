@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
+    "Answer",
     "Config",
     "CurveReading",
     "Evaluation",
@@ -20,6 +21,7 @@ __all__ = [
     "LrRange",
     "Overfit",
     "OverfitCurve",
+    "Reliability",
     "Result",
     "SearchSummary",
     "StepRecord",
@@ -163,15 +165,32 @@ class CurveReading(Evidence):
     slope_per_epoch: Number = None
 
 
+class Answer(Record):
+    """One way to predict: a model, an ensemble, Monte-Carlo dropout."""
+
+    validation: Scores = {}
+    test: Scores = {}
+    temperature: Number = None  # fitted on the validation split
+
+
+class Reliability(Record):
+    """Accuracy by confidence, [bins]; None where a bin is empty."""
+
+    confidence: tuple[Number, ...]
+    accuracy: tuple[Number, ...]
+    count: tuple[int, ...]
+
+
 class Evaluation(Record):
     """`evaluation.json`: the numbers on the held-out split."""
 
     split: str
     task: str
     metric: str
-    best: Scores
-    ensemble: Scores | None = None
+    ensemble: str | None = None  # which of the answers is the ensemble
+    answers: dict[str, Answer]
     confusion: tuple[tuple[int, ...], ...] | None = None  # [C, C], rows = true class, of the best model
+    reliability: dict[str, Reliability] = {}
     predicted: tuple[Number, ...] | None = None
     actual: tuple[Number, ...] | None = None
 
@@ -185,6 +204,7 @@ class Winner(Record):
 
 
 class EnsembleRecord(Record):
+    kind: str = ""
     size: int
     members: tuple[int, ...] = ()
     validation: Scores | None = None
@@ -196,6 +216,7 @@ class Result(Record):
 
     best: Winner | None = None
     ensemble: EnsembleRecord | None = None
+    gain: str = ""  # of the ensemble over the best model, in a sentence
     trials: int | None = None
     seconds: Number = None
     out: str | None = None

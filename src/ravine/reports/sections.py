@@ -11,6 +11,7 @@ from ravine.reports.figures.initial_loss import initial_loss
 from ravine.reports.figures.lr_range import lr_range
 from ravine.reports.figures.overfit import overfit
 from ravine.reports.figures.picture import Picture
+from ravine.reports.figures.reliability import reliability
 from ravine.reports.figures.search import search
 from ravine.reports.folder import Run, StepResult
 from ravine.reports.records import Evidence, InitialLoss, LrRange, Overfit, SearchSummary
@@ -92,7 +93,7 @@ def sections(run: Run) -> list[Section]:
     if run.evaluation is not None:
         measured = run.evaluation
         ensemble = run.result.ensemble if run.result is not None else None
-        pictures = evaluation(measured, run.config.data.classes)
+        pictures = [*reliability(measured.reliability, measured.split), *evaluation(measured, run.config.data.classes)]
         heading = f"Results on the {measured.split} split"
         table = scores_table(measured, ensemble)
         drawn.append(Section("results", heading, summary=caution(run), table=table, pictures=pictures))
@@ -102,10 +103,12 @@ def sections(run: Run) -> list[Section]:
 def caution(run: Run) -> str:
     """How far the figures of the validation and test rows can be believed."""
     trials, rows = len(run.trials), run.config.data.sizes.get("test", 0)
-    said = "These rows were looked at once, after everything was chosen."
+    gain = run.result.gain if run.result is not None else ""
+    said = f"{gain} These rows were looked at once, after everything was chosen.".strip()
     if trials > 1:
         said += f" The validation rows chose among {trials} trials, so the figures they give are too good."
-    share = (run.evaluation.best or {}).get("accuracy") if run.evaluation else None
+    best = run.evaluation.answers.get("best") if run.evaluation else None
+    share = best.test.get("accuracy") if best else None
     if share is not None and 0 < share < 1 and rows:
         doubt = 100 * (share * (1 - share) / rows) ** 0.5
         said += f" Of {rows:,} rows, an accuracy is known to ± {doubt:.2g} points (one standard error)."

@@ -21,7 +21,17 @@ from ravine.reports.wording import number, phrase
 
 __all__ = ["Table", "evidence_table", "facts", "scores_table"]
 
-UNITS = {"accuracy": "accuracy", "nll": "NLL, nats per example", "rmse": "RMSE, units of the target", "r2": "R²"}
+UNITS = {
+    "accuracy": "accuracy",
+    "nll": "NLL, nats per example",
+    "ece": "ECE, 15 bins",
+    "brier": "Brier score",
+    "calibrated_nll": "NLL at the temperature",
+    "calibrated_ece": "ECE at the temperature",
+    "rmse": "RMSE, units of the target",
+    "r2": "R²",
+}
+ANSWERS = {"best": "best model", "mc_dropout": "Monte-Carlo dropout"}
 
 
 @dataclass(frozen=True)
@@ -144,12 +154,18 @@ def _(measured: CurveReading) -> Table:
 
 
 def scores_table(measured: Evaluation, ensemble: EnsembleRecord | None) -> Table:
-    """Metrics of the best model beside those of the ensemble, one metric a row."""
-    size = "" if ensemble is None else f" of {ensemble.size}"
-    columns = (f"{measured.split} split", "best model", *([f"ensemble{size}"] if measured.ensemble else []))
-    beside = measured.ensemble or {}
-    rows = tuple(
-        (UNITS.get(key, key), number(value), *([number(beside.get(key))] if beside else []))
-        for key, value in measured.best.items()
-    )
-    return Table(rows, columns)
+    """Metrics of every way to predict side by side, one metric a row, and the temperature that was fitted."""
+    answers = measured.answers
+    rows = [
+        (UNITS.get(key, key), *(number(answer.test.get(key)) for answer in answers.values()))
+        for key in dict.fromkeys(key for answer in answers.values() for key in answer.test)
+    ]
+    if any(answer.temperature is not None for answer in answers.values()):
+        rows.append(("temperature", *(number(answer.temperature) for answer in answers.values())))
+    return Table(tuple(rows), (f"{measured.split} split", *(_column(name, ensemble) for name in answers)))
+
+
+def _column(name: str, ensemble: EnsembleRecord | None) -> str:
+    if ensemble is not None and name == ensemble.kind:
+        return f"ensemble of {ensemble.size} ({name})"
+    return ANSWERS.get(name, name)

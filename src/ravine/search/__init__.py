@@ -2,10 +2,25 @@
 
 from ravine.search.halving import Outcome, climb, survivors
 from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan
-from ravine.search.space import SEARCHED, Choice, Distribution, Log, Space, Uniform, around, check_names, edge_of
+from ravine.search.space import (
+    KNOWN,
+    SEARCHED,
+    Choice,
+    Distribution,
+    Log,
+    Space,
+    Uniform,
+    around,
+    capped,
+    check_names,
+    edge_of,
+    parse_space,
+    samples,
+)
 from ravine.search.study import STUDY_NAME, Asked, Study
 
 __all__ = [
+    "KNOWN",
     "SEARCHED",
     "STUDY_NAME",
     "Asked",
@@ -18,11 +33,14 @@ __all__ = [
     "Study",
     "Uniform",
     "around",
+    "capped",
     "check_names",
     "climb",
     "coarse_plan",
     "edge_of",
     "fit_trials",
+    "parse_space",
     "refine_plan",
+    "samples",
     "survivors",
 ]

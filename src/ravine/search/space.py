@@ -6,16 +6,28 @@ Rates and decays are sampled on a log scale (alpha ~ U(a, b), lr = 10^alpha), as
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ravine.errors import SettingError, nearest
-from ravine.rules import RULES
+from ravine.training import Setting
 
-__all__ = ["SEARCHED", "Choice", "Distribution", "Log", "Space", "Uniform", "around", "check_names", "edge_of"]
-
-SEARCHED = ("optimizer", "lr", "weight_decay", "momentum", "dropout")
-"""The hyper-parameters of a `Setting` that can be searched."""
+__all__ = [
+    "KNOWN",
+    "SEARCHED",
+    "Choice",
+    "Distribution",
+    "Log",
+    "Space",
+    "Uniform",
+    "around",
+    "capped",
+    "check_names",
+    "edge_of",
+    "parse_space",
+    "samples",
+]
 
 
 @dataclass(frozen=True)
@@ -62,20 +74,61 @@ Distribution = Log | Uniform | Choice
 Space = Mapping[str, Distribution]
 
 
+KNOWN: Mapping[str, Distribution] = {
+    "momentum": Uniform(0.8, 0.99),
+    "dropout": Uniform(0.0, 0.5),
+    "stochastic_depth": Uniform(0.0, 0.5),
+    "l1": Log(1e-7, 1e-3),
+    "l2": Log(1e-6, 1e-2),
+    "max_norm": Log(0.5, 8.0),
+    "label_smoothing": Log(0.01, 0.3),
+    "mixup": Log(0.05, 2.0),
+    "cutmix": Log(0.05, 2.0),
+    "cutout": Uniform(0.1, 0.6),
+    "flip": Uniform(0.0, 0.5),
+    "flip_vertical": Uniform(0.0, 0.5),
+    "translate": Uniform(0.0, 0.2),
+    "rotate": Log(2.0, 30.0),
+    "brightness": Uniform(0.0, 0.6),
+    "contrast": Uniform(0.0, 0.6),
+    "policy": Uniform(0.1, 1.0),
+}
+"""What is searched when only a name is given. Strengths that matter by their order of magnitude are on a log scale."""
+
+SEARCHED = ("optimizer", "lr", "weight_decay", "crop", *KNOWN)
+"""The hyper-parameters of a `Setting` that can be searched."""
+
+
+HIGHEST = {"label_smoothing": 0.99, "rotate": 180.0}
+"""Where a range must end that would otherwise be widened beyond what is possible."""
+
+
+def capped(name: str, d: Distribution) -> Distribution:
+    """A log range, cut where its hyper-parameter ends."""
+    return Log(d.low, min(d.high, HIGHEST.get(name, math.inf))) if isinstance(d, Log) else d
+
+
+def samples(space: Space) -> list[Setting]:
+    """Settings from both ends of every range and with every option: what may come up. SettingError where one may not."""
+    found = []
+    for name, d in space.items():
+        values = d.options if isinstance(d, Choice) else (d.low, d.low + 0.999 * (d.high - d.low))
+        for value in values:
+            optimizer = {} if name == "optimizer" else {"optimizer": "sgd"}
+            found.append(Setting(**{**optimizer, name: value}))  # type: ignore[arg-type]
+    return found
+
+
 def check_names(space: Space) -> None:
-    """Raise SettingError for a name that cannot be searched, a value that is no distribution, an unknown optimizer."""
+    """Raise SettingError for a name that cannot be searched, a value that is no distribution or impossible."""
     for name, d in space.items():
         if name not in SEARCHED:
             raise SettingError(f"{name!r} cannot be searched; {nearest(name, SEARCHED)}")
         if not isinstance(d, Log | Uniform | Choice):
             raise SettingError(f"space[{name!r}] is {d!r}; write Log(low, high), Uniform(low, high) or Choice([...]).")
-        if name != "optimizer":
-            continue
-        if not isinstance(d, Choice):
+        if name == "optimizer" and not isinstance(d, Choice):
             raise SettingError(f"space['optimizer'] is {d!r}; write Choice(['adamw', 'sgd']).")
-        for option in d.options:
-            if option not in RULES:
-                raise SettingError(f"optimizer {option!r} is not known; {nearest(str(option), RULES)}")
+    samples(space)
 
 
 def around(d: Distribution, values: Sequence[float], margin: float) -> Distribution:
@@ -99,3 +152,51 @@ def edge_of(d: Distribution, value: float, share: float = 0.08) -> str | None:
     low, high, at = (math.log(v) for v in (d.low, d.high, value)) if isinstance(d, Log) else (d.low, d.high, value)
     position = (at - low) / (high - low)
     return "lower" if position < share else "upper" if position > 1 - share else None
+
+
+def parse_space(words: Sequence[str]) -> dict[str, Distribution]:
+    """Distributions from words: NAME alone for the one we know, NAME=log(a,b), NAME=uniform(a,b) or NAME=a,b,c.
+
+    Raises SettingError for a word that cannot be read.
+
+    >>> parse_space(["lr=log(1e-4,1)", "optimizer=sgd,adamw", "mixup"])
+    {'lr': Log(low=0.0001, high=1.0), 'optimizer': Choice(options=('sgd', 'adamw')), 'mixup': Log(low=0.05, high=2.0)}
+    """
+    found: dict[str, Distribution] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        found[name] = _parse_distribution(word, text) if equals else _known(name)
+    check_names(found)
+    return found
+
+
+def _known(name: str) -> Distribution:
+    if name in KNOWN:
+        return KNOWN[name]
+    if name in SEARCHED:
+        raise SettingError(f"what to search of {name} must be said: write '{name}=log(1e-4,1)' or '{name}=a,b'.")
+    raise SettingError(f"{name!r} cannot be searched; {nearest(name, SEARCHED)}")
+
+
+def _parse_distribution(word: str, text: str) -> Distribution:
+    call = re.fullmatch(r"(log|uniform)\(([^,()]+),([^,()]+)\)", text.replace(" ", ""))
+    try:
+        if call:
+            kind = Log if call[1] == "log" else Uniform
+            return kind(float(call[2]), float(call[3]))
+        if text and not set(text) & set("()"):
+            return Choice([_option(part.strip()) for part in text.split(",") if part.strip()])
+    except ValueError as error:
+        if isinstance(error, SettingError):
+            raise
+    raise SettingError(f"--space {word!r} cannot be read; write NAME=log(1e-4,1), NAME=uniform(0,0.5) or NAME=a,b,c.")
+
+
+def _option(text: str) -> str | float:
+    """A whole number, a number, or a word."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -101,5 +101,9 @@ def _module(record: ModelRecord, make_model: Factory | None) -> nn.Module:
             "this model was made by a callable that no record can name: write ravine.load(DIR, make_model=...)."
         )
     factory = make_model or find_factory(record.model)
-    with torch.random.fork_rng():
-        return Model(record.model, factory, record.input_shape, record.outputs, record.settings).build(0)
+    model, trained = (
+        Model(record.model, factory, record.input_shape, record.outputs, record.settings),
+        record.hyperparameters,
+    )
+    with torch.random.fork_rng():  # the rates are no weights, but Monte-Carlo dropout asks for them
+        return model.build(0, dropout=trained.get("dropout"), depth=trained.get("stochastic_depth"))

@@ -5,6 +5,7 @@ Letters in shapes: N examples, C classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ravine.data import Preprocessing
-from ravine.errors import FolderError, InputError
+from ravine.errors import FolderError, InputError, ModelError
 from ravine.models import Factory
 from ravine.training.checkpoints import ModelRecord, load_model
 from ravine.training.ensembles import Ensemble
@@ -75,25 +76,48 @@ def load(folder: str | Path, *, ensemble: bool = False, make_model: Factory | No
         raise FolderError(f"there is no folder {folder}: give the --out of a finished run.")
     module, record, preprocessing = load_model(folder / "best" / "model", make_model)
     if ensemble:
-        members = [load_model(folder / "checkpoints" / name, make_model)[0] for name in _members(folder)]
-        module = Ensemble(members, record.task).eval()
+        names, weights = _members(folder)
+        members = [load_model(folder / "checkpoints" / name, make_model) for name in names]
+        _same_answers(folder, [target.target.classes for _, _, target in members], preprocessing.target.classes)
+        module = Ensemble([member for member, _, _ in members], record.task, weights=weights).eval()
     return Predictor(module, preprocessing, record.task, record)
 
 
-def save_members(folder: Path, names: Sequence[str]) -> None:
-    """Record which checkpoints make up the ensemble."""
-    write_json(folder / "ensemble.json", {"members": list(names)})
+def save_members(folder: Path, kind: str, names: Sequence[str], weights: Sequence[float]) -> None:
+    """Record which checkpoints make up the ensemble, how much each counts, and how they were come by."""
+    write_json(folder / "ensemble.json", {"kind": kind, "members": list(names), "weights": list(weights)})
 
 
-def _members(folder: Path) -> list[str]:
+def _members(folder: Path) -> tuple[list[str], list[float]]:
     path = folder / "ensemble.json"
     record = read_json(path)
-    names = record.get("members") if isinstance(record, dict) else None
-    if not isinstance(names, list) or not names or not all(_plain_name(name) for name in names):
+    found: dict[str, Any] = record if isinstance(record, dict) else {}
+    names: Any = found.get("members")
+    weights: Any = found.get("weights")
+    whole = isinstance(names, list) and names and all(map(_plain_name, names))
+    if not whole or not isinstance(weights, list) or not _are_weights(weights, len(names)):
         raise FolderError(
-            f"{path} is damaged (it must name checkpoints of this folder): run again, or take the folder from a copy."
+            f"{path} is damaged (it must name checkpoints of this folder, each with a weight above 0): run again, or "
+            "take the folder from a copy."
         )
-    return names
+    return names, weights
+
+
+def _are_weights(values: list[Any], count: int) -> bool:
+    return len(values) == count and all(
+        isinstance(w, int | float) and not isinstance(w, bool) and 0 < w < math.inf for w in values
+    )
+
+
+def _same_answers(folder: Path, members: Sequence[tuple[str, ...]], wanted: tuple[str, ...]) -> None:
+    """Raise ModelError when a member names its outputs otherwise: averages of other classes would mean nothing."""
+    for classes in members:
+        if classes != wanted:
+            raise ModelError(
+                f"{folder} holds an ensemble whose members have other classes or another order of them "
+                f"({', '.join(classes) or 'a number'} and {', '.join(wanted) or 'a number'}): average models that "
+                "were trained on the same target."
+            )
 
 
 def _plain_name(name: object) -> bool:

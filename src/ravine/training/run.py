@@ -9,6 +9,7 @@ Letters in shapes: K trials, B batch, N examples, T steps.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ from ravine.errors import SettingError
 from ravine.models import Model
 from ravine.randomness import permutation
 from ravine.schedules import Point, Schedule, needs_metrics, point_at
+from ravine.training.averages import WeightAverage
+from ravine.training.batches import Batches, check_fit
 from ravine.training.history import History
 from ravine.training.objective import LOSSES, headline, losses_of, measure, rank
 from ravine.training.setting import Setting
 from ravine.types import Metrics
 
-__all__ = ["TRAIN_ROWS", "Kept", "Run", "outputs_on"]
+__all__ = ["TRAIN_ROWS", "Averaging", "Kept", "Run", "outputs_on"]
 
 TRAIN_ROWS = 2_000
 """Training rows looked at per evaluation: enough to see a gap, and no second validation in cost."""
@@ -48,8 +51,17 @@ class Kept:
     state: dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Averaging:
+    """Weights averaged on the side: shown to `average` after every `every` steps from step `start` on."""
+
+    average: WeightAverage
+    every: int = 1
+    start: int = 0
+
+
 class Run:
-    """Train `settings` together. They must share optimizer and batch size (else SettingError); the model's structure is one.
+    """Train `settings` together. They must share optimizer, batch size and `proximal` (else SettingError); the model's structure is one.
 
     steps: the horizon T that the schedules are stretched over.
     trials: a number for each setting, used in the history. probe: at most so many rows are looked at per
@@ -68,14 +80,14 @@ class Run:
         history: History | None = None,
         probe: int = 10_000,
         every: int | None = None,
+        averaging: Averaging | None = None,
         engine: Engine | Choice = "auto",
         device: torch.device | str = "cpu",
     ) -> None:
         sizes = sorted({s.batch_size for s in settings})
-        if len(sizes) != 1:
-            raise SettingError(
-                f"a run needs settings of one batch size, got {sizes}: give each batch size a run of its own."
-            )
+        if len(sizes) != 1 or len({s.proximal for s in settings}) != 1:
+            what = f"one batch size, got {sizes}" if len(sizes) != 1 else "one way to penalize, got proximal and not"
+            raise SettingError(f"a run needs settings of {what}: give each a run of its own.")
         keep_freed_memory()
         self.task, self.scale = data.task, data.preprocessing.target.std
         self.settings = list(settings)
@@ -87,19 +99,31 @@ class Run:
             "validation": probed(on_device(data.validation, device), probe),
         }
         self.batch_size = min(sizes[0], len(self.train))
-        self.steps_per_epoch = len(self.train) // self.batch_size
+        classes = data.outputs if data.task == "classification" else None
+        for setting in settings:
+            check_fit(dataclasses.replace(setting, batch_size=self.batch_size), data.task, data.input_shape)
+        self.batches = Batches(self.train, settings, self.batch_size, classes=classes)
+        self.steps_per_epoch = self.batches.per_epoch
         self.steps = steps
         self.shapes = [s.shape() for s in settings]
         self.plans = {shape: [point_at(shape, t / steps) for t in range(steps)] for shape in set(self.shapes)}
         self.measured: dict[int, list[tuple[float, float]]] = {trial: [] for trial in self.trials}
-        modules = [model.build(s.seed, dropout=s.dropout, device=device) for s in settings]
+        modules = [model.build(s.seed, dropout=s.dropout, depth=s.stochastic_depth, device=device) for s in settings]
         rules = [s.rule() for s in settings]
         self.momenta = [getattr(rule, momentum_of(rule) or "", 0.0) for rule in rules]
-        self.population = Population(modules, rules, LOSSES[self.task], seeds=[s.seed for s in settings], engine=engine)
-        self.every = every
+        self.population = Population(
+            modules,
+            rules,
+            LOSSES[self.task],
+            seeds=[s.seed for s in settings],
+            engine=engine,
+            penalties=[s.penalty() for s in settings],
+            proximal=settings[0].proximal,
+            limits=[s.constraint() for s in settings],
+        )
+        self.every, self.averaging = every, averaging
         self.best: dict[int, Kept] = {}
         self._last: tuple[int, list[Metrics]] = (-1, [])
-        self._orders: dict[tuple[int, int], Tensor] = {}
 
     @property
     def step(self) -> int:
@@ -116,10 +140,11 @@ class Run:
             if time.monotonic() >= deadline:
                 return False
             with threads(self.population.choice.threads):
-                x, y, own = self._batch()
+                batch = self.batches.at(self.step)
                 rates = self._follow_schedules()
-                record = self.population.step(x, y, rates, own=own)
+                record = self.population.step(batch.x, batch.y, rates, own=batch.own, own_targets=batch.own_targets)
             self.history.step(self.trials, self.step, rates, record)
+            self._show_weights()
             if self.every and self.step % self.every == 0:
                 self.evaluate()
         return True
@@ -144,18 +169,37 @@ class Run:
                 validation_metric=metrics["validation"][k][headline(self.task)],
             )
             self.measured[trial].append((self.step / self.steps, losses["validation"][k]))
-            self._remember(k, epoch, metrics["validation"][k])
+            self._remember(k, metrics["validation"][k])
         self._last = (self.step, metrics["validation"])
         return metrics["validation"]
 
     def keep(self, index: Sequence[int]) -> None:
         """Drop every trial but those at the positions `index`."""
         self.population.keep(index)
+        self.batches.keep(index)
+        if self.averaging is not None and self.averaging.average.count:
+            self.averaging.average.keep(torch.tensor(index, device=self.population.device))
         self.shapes = [self.shapes[k] for k in index]
         self.momenta = [self.momenta[k] for k in index]
         self.settings = [self.settings[k] for k in index]
         self.trials = [self.trials[k] for k in index]
         self._last = (-1, [])
+
+    def kept(self, k: int, validation: Metrics) -> Kept:
+        """A copy of the weights of the trial at position k as they are now."""
+        epoch = -(-self.step // self.steps_per_epoch)
+        return Kept(self.trials[k], self.settings[k], epoch, self.steps, validation, self.population.state(k))
+
+    def averaged_state(self, k: int) -> dict[str, Tensor]:
+        """The state_dict of the trial at position k with its averaged weights; buffers are those of its last step."""
+        assert self.averaging is not None
+        means = {name: value[k] for name, value in self.averaging.average.values().items()}
+        return {**self.population.state(k), **means}
+
+    def _show_weights(self) -> None:
+        rule = self.averaging
+        if rule is not None and self.step >= rule.start and (self.step - rule.start) % rule.every == 0:
+            rule.average.update({name: leaf.detach() for name, leaf in self.population.stack.leaves.items()})
 
     def _follow_schedules(self) -> list[float]:
         """The rate of every trial at this step, [K]; a schedule that cycles the momentum moves it."""
@@ -171,28 +215,10 @@ class Run:
             return point_at(shape, self.step / self.steps, self.measured[trial])
         return self.plans[shape][self.step]
 
-    def _remember(self, k: int, epoch: int, validation: Metrics) -> None:
+    def _remember(self, k: int, validation: Metrics) -> None:
         trial = self.trials[k]
         if trial not in self.best or rank(validation) > rank(self.best[trial].validation):
-            self.best[trial] = Kept(trial, self.settings[k], epoch, self.steps, validation, self.population.state(k))
-
-    def _batch(self) -> tuple[Tensor, Tensor, bool]:
-        """The batch of the next step: shared when all trials have one order, else [K, B, ...]."""
-        epoch, position = divmod(self.step, self.steps_per_epoch)
-        seeds = [s.order_seed for s in self.settings]
-        here = slice(position * self.batch_size, (position + 1) * self.batch_size)
-        if len(set(seeds)) == 1:
-            return *self.train.batch(self._order(seeds[0], epoch)[here]), False
-        index = torch.stack([self._order(seed, epoch)[here] for seed in seeds])  # [K, B]
-        x, y = self.train.batch(index.flatten())
-        return x.unflatten(0, index.shape), y.unflatten(0, index.shape), True
-
-    def _order(self, seed: int, epoch: int) -> Tensor:
-        """The data order of one epoch, [N]."""
-        if (seed, epoch) not in self._orders:
-            self._orders = {key: order for key, order in self._orders.items() if key[1] == epoch}
-            self._orders[seed, epoch] = permutation(len(self.train), seed, "order", epoch).to(self.train.y.device)
-        return self._orders[seed, epoch]
+            self.best[trial] = self.kept(k, validation)
 
 
 def outputs_on(population: Population, split: Split, *, chunk: int = 1024) -> Tensor:

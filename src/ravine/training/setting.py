@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ravine.errors import SettingError, nearest
+from ravine.regularization import L2, Augmentation, ElasticNet, MaxNorm, Mixing, Penalty
 from ravine.rules import RULES, Rule
-from ravine.schedules import SCHEDULES, Schedule, Warmup
+from ravine.schedules import SCHEDULES, Schedule, WarmRestarts, Warmup
 
-__all__ = ["Setting", "has_momentum"]
+__all__ = ["AUGMENTING", "MIXING", "Setting", "has_momentum"]
+
+MIXING = tuple(field.name for field in dataclasses.fields(Mixing))
+"""Settings that change a batch's examples and targets, each off at 0."""
+
+AUGMENTING = tuple(field.name for field in dataclasses.fields(Augmentation))
+"""Settings that change images, each off at 0."""
+
+_OFF = ("l1", "l2", "proximal", *MIXING, *AUGMENTING)  # not worth a word while they are off
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,25 @@ class Setting:
     weight_decay: float = 0.0  # as the rule means it: coupled for sgd and adam, decoupled for adamw
     momentum: float | None = None  # of a rule that has one, in [0, 1); None is its own, for sgd 0.9 in Nesterov's form
     dropout: float | None = None  # probability of dropping for every dropout layer; None leaves the model's own
+    stochastic_depth: float | None = None  # of the last residual branch, less before it; None leaves the model's own
+    l1: float = 0.0  # times the sum of |W|, added to the loss; with l2 an elastic net
+    l2: float = 0.0  # times the sum of W^2, added to the loss
+    proximal: bool = False  # l1 and l2 by shrinking after the step instead of by gradient: exact zeros
+    max_norm: float | None = None  # longest that the incoming weights of a unit may be
+    label_smoothing: float = 0.0  # share of the target spread over all classes, in [0, 1)
+    mixup: float = 0.0  # alpha of Beta(alpha, alpha)
+    cutmix: float = 0.0  # likewise; with mixup each batch takes one of the two
+    cutout: float = 0.0  # side of the erased square as a share of the image
+    crop: int = 0  # pixels of padding before a random crop
+    flip: float = 0.0  # probability of mirroring left and right
+    flip_vertical: float = 0.0  # and top and bottom
+    translate: float = 0.0  # furthest shift as a share of the image
+    rotate: float = 0.0  # furthest turn in degrees
+    brightness: float = 0.0  # largest change, in units of the data
+    contrast: float = 0.0  # largest change of the factor 1
+    policy: float = 0.0  # magnitude of two operations drawn for each image, in [0, 1]
     schedule: str = "cosine"  # a name in SCHEDULES
+    cycles: int | None = None  # of warm_restarts: so many of equal length instead of three that double
     warmup: float = 0.05  # share of training spent climbing to the peak rate
     batch_size: int = 64
     seed: int = 0  # initial weights and dropout masks
@@ -46,8 +73,16 @@ class Setting:
             )
         if self.momentum is not None and not has_momentum(self.optimizer):
             raise SettingError(f"{self.optimizer} has no momentum; leave it out, or write optimizer sgd.")
+        if self.cycles is not None and self.schedule != "warm_restarts":
+            raise SettingError(f"{self.schedule} has no cycles; leave them out, or write schedule warm_restarts.")
+        if self.proximal and not (self.l1 or self.l2):
+            raise SettingError("proximal shrinks by l1 and l2, and both are 0: write --l1 1e-5, or leave proximal out.")
         self.rule()
         self.shape()
+        self.penalty()
+        self.constraint()
+        self.mixing()
+        self.augmentation()
 
     def rule(self) -> Rule:
         """The update rule with this trial's numbers."""
@@ -61,16 +96,32 @@ class Setting:
 
     def shape(self) -> Schedule:
         """The schedule, warm-up in front."""
-        body = SCHEDULES[self.schedule]()
+        body = WarmRestarts(self.cycles, 1.0) if self.cycles is not None else SCHEDULES[self.schedule]()
         return Warmup(body=body, share=self.warmup) if self.warmup else body
+
+    def penalty(self) -> Penalty | None:
+        """What is added to the loss: an elastic net of l1 and l2."""
+        if not self.l1:
+            return L2(self.l2) if self.l2 else None
+        return ElasticNet(self.l1, self.l2 / self.l1)
+
+    def constraint(self) -> MaxNorm | None:
+        return None if self.max_norm is None else MaxNorm(self.max_norm)
+
+    def mixing(self) -> Mixing:
+        return Mixing(**{name: getattr(self, name) for name in MIXING})
+
+    def augmentation(self) -> Augmentation:
+        return Augmentation(**{name: getattr(self, name) for name in AUGMENTING})
 
     @property
     def order_seed(self) -> int:
         return self.seed if self.order is None else self.order
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The settings as plain values, those left at None out."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        """The settings as plain values, those left at None and what is off left out."""
+        values = dataclasses.asdict(self)
+        return {key: value for key, value in values.items() if value is not None and not (key in _OFF and not value)}
 
 
 def has_momentum(optimizer: str) -> bool:

@@ -10,6 +10,7 @@ from ravine.reports.figures.evaluation import evaluation
 from ravine.reports.figures.initial_loss import initial_loss
 from ravine.reports.figures.lr_range import lr_range
 from ravine.reports.figures.overfit import overfit
+from ravine.reports.figures.reliability import reliability
 from ravine.reports.figures.search import search
 from ravine.reports.folder import read_run
 from ravine.reports.records import Evaluation, InitialLoss, LrRange, Overfit
@@ -133,7 +134,7 @@ def test_a_winner_without_history_has_no_curves(run):
 
 
 def test_confusion_keeps_rows_true_and_survives_more_classes_than_can_be_named():
-    few = Evaluation(split="test", task="classification", metric="accuracy", best={}, confusion=((3, 1), (0, 4)))
+    few = Evaluation(split="test", task="classification", metric="accuracy", answers={}, confusion=((3, 1), (0, 4)))
     (picture,) = evaluation(few, ("cat", "dog"))
     assert "true cat<br>predicted dog<br>1" in picture.figure.data[0].customdata[0]
     assert picture.figure.layout.yaxis.autorange == "reversed"
@@ -143,7 +144,17 @@ def test_confusion_keeps_rows_true_and_survives_more_classes_than_can_be_named()
 
 
 def test_a_class_name_is_neutralized_in_ticks_and_hover_boxes():
-    measured = Evaluation(split="test", task="classification", metric="accuracy", best={}, confusion=((1,),))
+    measured = Evaluation(split="test", task="classification", metric="accuracy", answers={}, confusion=((1,),))
     (picture,) = evaluation(measured, ("<b>x</b>",))
     assert list(picture.figure.layout.xaxis.ticktext) == ["&lt;b&gt;x&lt;/b&gt;"]
     assert picture.figure.data[0].customdata[0][0].startswith("true &lt;b&gt;x&lt;/b&gt;<br>")
+
+
+def test_a_reliability_diagram_leaves_out_bins_that_say_nothing(run):
+    (picture,) = reliability(run.evaluation.reliability, "test")
+    _, best, greedy = picture.figure.data
+    assert (best.name, greedy.name) == ("best", "greedy")
+    assert min(best.customdata) >= 10
+    assert len(best.x) == 11
+    assert all(over == pytest.approx(0.06) for over in np.subtract(best.x, best.y))
+    assert reliability({}, "test") == []

@@ -1,0 +1,77 @@
+"""Every augmentation as one value, each off unless asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from ravine.regularization.augmentation.affine import Rotate, Translate
+from ravine.regularization.augmentation.colour import Brightness, Contrast
+from ravine.regularization.augmentation.crop import RandomCrop
+from ravine.regularization.augmentation.flips import HorizontalFlip, VerticalFlip
+from ravine.regularization.augmentation.policy import RandAugment
+from ravine.regularization.images import check_images
+
+__all__ = ["Augment", "Augmentation"]
+
+
+class Augment(Protocol):
+    """What changes a batch of images [B, C, H, W], as a function of it, a seed and the step."""
+
+    def __call__(self, x: Tensor, *, seed: int, step: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Those asked for, in the order of the fields: first where pixels lie, then their values, then the policy.
+
+    x: [B, C, H, W] floating; untouched, its dtype and device kept, every image with draws of its own.
+    Raises SettingError, also when made, for a strength that one of them cannot take, and for data other than images.
+    """
+
+    crop: int = 0  # pixels of padding before a random crop
+    flip: float = 0.0  # probability of mirroring left and right
+    flip_vertical: float = 0.0  # and top and bottom
+    translate: float = 0.0  # furthest shift as a share of the image
+    rotate: float = 0.0  # furthest turn in degrees
+    brightness: float = 0.0  # furthest change, in units of the data
+    contrast: float = 0.0  # largest factor less 1
+    policy: float = 0.0  # magnitude of two operations drawn for each image, in (0, 1]
+
+    def __post_init__(self) -> None:
+        self._parts()  # refuses what is out of range
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is asked for."""
+        return bool(self._parts())
+
+    def __call__(self, x: Tensor, *, seed: int, step: int) -> Tensor:
+        parts = self._parts()
+        if parts:
+            check_images("augmentation", x)
+        for part in parts:
+            x = part(x, seed=seed, step=step)
+        return x
+
+    def _parts(self) -> list[Augment]:
+        parts: list[Augment] = []
+        if self.crop != 0:
+            parts.append(RandomCrop(self.crop))
+        if self.flip != 0:
+            parts.append(HorizontalFlip(self.flip))
+        if self.flip_vertical != 0:
+            parts.append(VerticalFlip(self.flip_vertical))
+        if self.translate != 0:
+            parts.append(Translate(self.translate))
+        if self.rotate != 0:
+            parts.append(Rotate(self.rotate))
+        if self.brightness != 0:
+            parts.append(Brightness(self.brightness))
+        if self.contrast != 0:
+            parts.append(Contrast(self.contrast))
+        if self.policy != 0:
+            parts.append(RandAugment(magnitude=self.policy))
+        return parts
