@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from ravine.errors import SettingError
-from ravine.regularization import DropConnect, Dropout, StochasticDepth, noises, replace_dropout
+from ravine.regularization import DropConnect, Dropout, StochasticDepth, noises, replace_dropout, set_step
 
 
 def network() -> nn.Module:
@@ -38,3 +38,9 @@ def test_a_depth_without_branches_is_refused_with_the_cure() -> None:
         replace_dropout(nn.Sequential(Dropout()), seed=1, depth=0.2)
     with pytest.raises(SettingError, match=r"depth is 1\.0"):
         replace_dropout(network(), seed=1, depth=1.0)
+
+
+def test_every_layer_is_told_the_step() -> None:
+    model = replace_dropout(network(), seed=1)
+    set_step(model, 9)
+    assert [layer.step.item() for _, layer in noises(model)] == [9] * 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from ravine.data import Data
-from ravine.errors import FolderError, InputError
-from ravine.training import Ensemble, Kept, load
+from ravine.errors import FolderError, InputError, ModelError
+from ravine.training import Ensemble, Kept, combine, load, load_model
 
 Finish = Callable[[Data], tuple[Path, list[Kept]]]
 
@@ -106,3 +107,33 @@ def test_a_list_of_members_that_leads_elsewhere_or_is_none_is_refused(
         load(folder, ensemble=True)
     assert "\n" not in str(caught.value)
     assert load(folder).task == "classification"  # the best model alone needs no list
+
+
+def test_models_of_two_runs_answer_with_their_average(finish: Finish, three_classes: Data) -> None:
+    folder, _ = finish(three_classes)
+    one = load(folder)
+    other = dataclasses.replace(one, module=load_model(folder / "checkpoints" / "trial-1")[0])
+    both = combine([one, other], weights=[3, 1])
+    x = raw(5)
+    expected = 0.75 * one.predict_proba(x) + 0.25 * other.predict_proba(x)
+    assert both.predict_proba(x) == pytest.approx(expected, abs=1e-6)
+    assert both.classes == one.classes
+
+
+def test_models_that_answer_otherwise_are_not_averaged(finish: Finish, three_classes: Data) -> None:
+    one = load(finish(three_classes)[0])
+    with pytest.raises(ModelError, match="at least one model, got none"):
+        combine([])
+    target = one.preprocessing.target
+    turned = target.model_copy(update={"classes": target.classes[::-1]})
+    other = dataclasses.replace(one, preprocessing=one.preprocessing.model_copy(update={"target": turned}))
+    with pytest.raises(
+        ModelError, match=r"model 2 answers with the classes .* and the first with the classes .*one order"
+    ):
+        combine([one, other])
+    number = dataclasses.replace(one, task="regression")
+    with pytest.raises(ModelError, match="model 2 answers"):
+        combine([one, number])
+    scaled = one.preprocessing.model_copy(update={"target": target.model_copy(update={"name": "another"})})
+    with pytest.raises(ModelError, match="prepared otherwise"):
+        combine([one, dataclasses.replace(one, preprocessing=scaled)])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ravine.errors import SettingError
 from ravine.regularization.draws import FINEST, keep_mask
 
-__all__ = ["HIGHEST", "Noise", "checked_rate", "noises"]
+__all__ = ["HIGHEST", "Noise", "checked_rate", "noises", "set_step"]
 
 HIGHEST = 1 - FINEST
 """The largest rate that 16-bit draws can tell from 1: one of 65,536 entries is kept."""
@@ -87,3 +87,9 @@ def checked_rate(said: str, p: float) -> float:
 def noises(module: nn.Module) -> Iterable[tuple[str, Noise]]:
     """Every layer inside a module that drops at random, with its name, in the order of `named_modules`."""
     return ((name, child) for name, child in module.named_modules() if isinstance(child, Noise))
+
+
+def set_step(module: nn.Module, step: int) -> None:
+    """Give every layer that drops at random the masks of this step: call it once a step in a loop of your own."""
+    for _, layer in noises(module):
+        layer.step.fill_(step)

@@ -19,7 +19,7 @@ from ravine.training.greedy import Selection, greedy_selection
 from ravine.training.history import History
 from ravine.training.members import KINDS, Trained, averaging_for, plan, train_members
 from ravine.training.objective import LOSSES, headline, losses_of, measure, rank
-from ravine.training.predictor import Predictor, load, save_members
+from ravine.training.predictor import Predictor, combine, load, save_members
 from ravine.training.run import Averaging, Kept, Run
 from ravine.training.setting import Setting
 
@@ -48,6 +48,7 @@ __all__ = [
     "brier_score",
     "check_fit",
     "choose_average",
+    "combine",
     "confusion",
     "evaluate",
     "expected_calibration_error",

@@ -24,7 +24,7 @@ from ravine.training.ensembles import Ensemble
 from ravine.training.files import read_json, write_json
 from ravine.types import Task
 
-__all__ = ["Predictor", "load", "save_members"]
+__all__ = ["Predictor", "combine", "load", "save_members"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +81,33 @@ def load(folder: str | Path, *, ensemble: bool = False, make_model: Factory | No
         _same_answers(folder, [target.target.classes for _, _, target in members], preprocessing.target.classes)
         module = Ensemble([member for member, _, _ in members], record.task, weights=weights).eval()
     return Predictor(module, preprocessing, record.task, record)
+
+
+def combine(predictors: Sequence[Predictor], *, weights: Sequence[float] | None = None) -> Predictor:
+    """Models of several runs as one that answers with their average. weights: positive, one per model; equal when left out.
+
+    Raises ModelError when there are none, or when they do not predict the same target from examples prepared alike.
+    """
+    if not predictors:
+        raise ModelError("an ensemble needs at least one model, got none: give what ravine.load returns.")
+    first = predictors[0]
+    for number, other in enumerate(predictors[1:], start=2):
+        if (other.task, other.classes) != (first.task, first.classes):
+            raise ModelError(
+                f"model {number} answers with {_said(other)} and the first with {_said(first)}: average models of one target "
+                "whose classes stand in one order, such as those trained on the same data."
+            )
+        if other.preprocessing != first.preprocessing:
+            raise ModelError(
+                f"model {number} was trained on examples prepared otherwise than the first's: train both with the same "
+                "--seed, so that they share their training rows, or average what predict_proba gives."
+            )
+    module = Ensemble([one.module for one in predictors], first.task, weights=weights).eval()
+    return Predictor(module, first.preprocessing, first.task, first.record)
+
+
+def _said(predictor: Predictor) -> str:
+    return f"the classes {', '.join(predictor.classes)}" if predictor.classes else "a number"
 
 
 def save_members(folder: Path, kind: str, names: Sequence[str], weights: Sequence[float]) -> None:
