@@ -143,12 +143,12 @@ def train(
     walk = _open(make_model, data, ("train", "hand-back"), {**options, "seed": splits}, may=[asked])
     session = walk.session
     session.batch_size = given.setdefault("batch_size", session.batch_size)
-    steps = epochs * session.steps_per_epoch
-    walk.session.watch.begin("train")
+    chosen, steps = Setting(**given), epochs * session.steps_per_epoch
+    session.watch.begin("train")
     trained = train_members(
         session.data,
         session.model,
-        Setting(**given),
+        chosen,
         steps=steps,
         kind=ensemble or "independent",
         size=size if ensemble else 1,
@@ -167,7 +167,7 @@ def train(
     best = averaged_if_better(session, trained.run, members[0]) if average else members[0]
     ways = {"ensemble": ensemble, "size": size if ensemble else None, "average": average, "patience": patience}
     deadline = walk.budget.deadline("hand-back")
-    return _reported(walk.give(best, committee, {**_source(options), **ways}, deadline, asked=Setting(**given)))
+    return _reported(walk.give(best, committee, {**_source(options), **ways}, deadline, asked=chosen))
 
 
 def _check_training(

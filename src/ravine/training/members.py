@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ravine.data import Data
@@ -38,7 +38,7 @@ class Trained:
 
     run: Run
     members: list[Kept]
-    stopped: tuple[int, ...] = field(default=())  # trials that patience ended early
+    stopped: tuple[int, ...] = ()  # trials that patience ended early
 
 
 def plan(kind: str, setting: Setting, size: int, steps: int, per_epoch: int) -> tuple[list[Setting], list[int]]:

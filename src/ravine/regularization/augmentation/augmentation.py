@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from torch import Tensor
@@ -41,22 +42,23 @@ class Augmentation:
     policy: float = 0.0  # magnitude of two operations drawn for each image, in (0, 1]
 
     def __post_init__(self) -> None:
-        self._parts()  # refuses what is out of range
+        _ = self._parts  # refuses what is out of range
 
     @property
     def on(self) -> bool:
         """Whether anything is asked for."""
-        return bool(self._parts())
+        return bool(self._parts)
 
     def __call__(self, x: Tensor, *, seed: int, step: int) -> Tensor:
-        parts = self._parts()
-        if parts:
+        if self.on:
             check_images("augmentation", x)
-        for part in parts:
+        for part in self._parts:
             x = part(x, seed=seed, step=step)
         return x
 
+    @cached_property
     def _parts(self) -> list[Augment]:
+        """Made once: a training loop asks at every step."""
         parts: list[Augment] = []
         if self.crop != 0:
             parts.append(RandomCrop(self.crop))
