@@ -43,7 +43,7 @@ class MemorySplit:
         return len(self.y)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        return self.x[index], self.y[index]
+        return self.x.index_select(0, index), self.y.index_select(0, index)
 
     def to(self, device: torch.device) -> MemorySplit:
         return MemorySplit(self.x.to(device), self.y.to(device))

@@ -23,8 +23,9 @@ from ravine.engines.constraints import Constraints
 from ravine.engines.loss import Loss
 from ravine.engines.one_by_one import Habits, habits_of, single_losses, single_outputs
 from ravine.engines.ownership import Own
+from ravine.engines.recorded import Recorder
 from ravine.engines.stack import Stack
-from ravine.engines.stacked import hush_slow_operations, stacked_losses, stacked_outputs
+from ravine.engines.stacked import hush_slow_operations, stacked_outputs
 from ravine.engines.threads import threads
 from ravine.engines.updates import Update, update_for
 from ravine.errors import ModelError, SettingError
@@ -86,6 +87,7 @@ class Population:
                 f"a population needs one rule per module: got {len(modules)} modules and {len(rules)} rules."
             )
         self.stack, self.loss = Stack(modules), loss
+        self._recorder = Recorder(self.stack, loss)
         self.update = update_for(rules, self.stack.layout, self.stack.flat)
         self.constraints = Constraints(
             modules[0], self.stack.layout, len(modules), penalties=penalties, proximal=proximal, limits=limits
@@ -154,9 +156,10 @@ class Population:
     def outputs(self, x: Tensor, *, chunk: int = 1024) -> Tensor:
         """Outputs in evaluation mode for shared inputs, x [N, ...] -> [K, N, ...].
 
-        chunk: inputs at a time; fewer where many trials are stacked, for each has its own activations.
+        chunk: inputs at a time; fewer where many trials are stacked, for each has its own activations. A CPU never
+        stacks here: so many rows at once keep it busy, and one trial's activations fit its cache.
         """
-        stacked = self.engine == "stacked"
+        stacked = self.engine == "stacked" and self.device.type != "cpu"
         compute = stacked_outputs if stacked else single_outputs
         if stacked:
             chunk = min(chunk, max(16, 4096 // len(self)))
@@ -167,6 +170,7 @@ class Population:
         """Drop every trial but `index`; the survivors go on as if nothing had happened."""
         chosen = torch.tensor(list(index), dtype=torch.int64, device=self.device)
         self.stack.keep(chosen)
+        self._recorder = Recorder(self.stack, self.loss)
         self.update.keep(chosen)
         self.constraints.keep(chosen)
         self.seeds = [self.seeds[k] for k in index]
@@ -204,6 +208,7 @@ class Population:
         try:
             hush_slow_operations()
             self.choice = self._fastest(x, y, own)
+            self._recorder.doubt()
         finally:
             for key, buffer in self.stack.buffers.items():
                 buffer.copy_(saved[key])
@@ -244,7 +249,7 @@ class Population:
 
     def _losses(self, engine: Engine, x: Tensor, y: Tensor, own: Own) -> Tensor:
         if engine == "stacked":
-            return stacked_losses(self.stack, self.loss, x, y, own=own)
+            return self._recorder.losses(x, y, own=own)
         draws = [(seed, self.steps) for seed in self.seeds]
         return single_losses(self.stack, self.loss, x, y, own=own, habits=self._habits or Habits(), draws=draws)
 

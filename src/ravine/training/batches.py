@@ -3,7 +3,7 @@
 Order, augmentation and mixing are drawn by a trial's `order_seed`, so trials of one order that are altered alike
 share one batch in memory.
 
-Letters in shapes: K trials, B batch, N examples, C classes.
+Letters in shapes: K trials, W ways to alter a batch, B batch, N examples, C classes.
 """
 
 from __future__ import annotations
@@ -64,23 +64,31 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """The batch of a step, counted from 0."""
-        made = {way: self._made(way, step) for way in dict.fromkeys(self._ways)}
-        own = len(made) > 1
-        x = torch.stack([made[way][0] for way in self._ways]) if own else made[self._ways[0]][0]
-        own_targets = own or len(set(self._smoothing)) > 1
-        if own_targets:
-            pairs = zip(self._ways, self._smoothing, strict=True)
-            return Batch(x, torch.stack([_smoothed(made[way][1], share) for way, share in pairs]), own, True)
-        return Batch(x, _smoothed(made[self._ways[0]][1], self._smoothing[0]), own, own_targets)
+        ways = list(dict.fromkeys(self._ways))
+        x, y = self._made(ways, step)
+        own = len(ways) > 1
+        if not own:
+            x, y = x[0], y[0]
+        elif len(ways) < len(self._ways):
+            of_trial = torch.tensor([ways.index(way) for way in self._ways], device=x.device)
+            x, y = x[of_trial], y[of_trial]
+        if len(set(self._smoothing)) == 1:
+            return Batch(x, _smoothed(y, self._smoothing[0]), own, own)
+        each = y if own else [y] * len(self._smoothing)
+        return Batch(x, torch.stack([_smoothed(*pair) for pair in zip(each, self._smoothing, strict=True)]), own, True)
 
-    def _made(self, way: _Way, step: int) -> tuple[Tensor, Tensor]:
+    def _made(self, ways: Sequence[_Way], step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of each way, [W, B, ...], fetched at once."""
         epoch, position = divmod(step, self.per_epoch)
-        x, y = self.split.batch(self._order(way.order, epoch)[position * self.size : (position + 1) * self.size])
-        if way.augmentation.on:
-            x = way.augmentation(x, seed=way.order, step=step)
+        here = slice(position * self.size, (position + 1) * self.size)
+        x, y = self.split.batch(torch.cat([self._order(way.order, epoch)[here] for way in ways]))
         if self._soft:
             y = soft_targets(y, self.classes or 0)
-        return way.mixing(x, y, seed=way.order, step=step) if way.mixing.on else (x, y)
+        x, y = x.unflatten(0, (len(ways), self.size)), y.unflatten(0, (len(ways), self.size))
+        if not any(way.augmentation.on or way.mixing.on for way in ways):
+            return x, y
+        altered = [_altered(way, one, its, step) for way, one, its in zip(ways, x, y, strict=True)]
+        return torch.stack([x for x, _ in altered]), torch.stack([y for _, y in altered])
 
     def _order(self, seed: int, epoch: int) -> Tensor:
         """The data order of one epoch, [N]."""
@@ -88,6 +96,12 @@ class Batches:
             self._orders = {key: order for key, order in self._orders.items() if key[1] == epoch}
             self._orders[seed, epoch] = permutation(len(self.split), seed, "order", epoch).to(self.split.y.device)
         return self._orders[seed, epoch]
+
+
+def _altered(way: _Way, x: Tensor, y: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    if way.augmentation.on:
+        x = way.augmentation(x, seed=way.order, step=step)
+    return way.mixing(x, y, seed=way.order, step=step) if way.mixing.on else (x, y)
 
 
 def _smoothed(y: Tensor, share: float) -> Tensor:

@@ -153,8 +153,7 @@ class Run:
         """Metrics of every trial on the validation rows, [K]; the history and the best weights are brought up to date."""
         if self._last[0] == self.step:
             return self._last[1]
-        with threads(self.population.choice.threads):
-            seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
+        seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
         losses = {name: losses_of(self.task, *pair).tolist() for name, pair in seen.items()}
         metrics = {name: measure(self.task, *pair, scale=self.scale) for name, pair in seen.items()}
         epoch = -(-self.step // self.steps_per_epoch)

@@ -1,0 +1,221 @@
+"""A stacked step written down as a flat list of operations, and run from the list from then on.
+
+vmap and autograd work out the same operations at every step, which for a small model takes longer than the
+operations themselves. The list holds the same ones in the same order, forward and backward, so every number stays
+what it was. It is compared with the stacked step at its first steps; a model that Python or a hook takes part in
+is stacked afresh every time, and so is a batch of another shape.
+
+Letters in shapes: K trials, B batch.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ravine.engines.loss import Loss
+from ravine.engines.ownership import Own
+from ravine.engines.stack import Stack
+from ravine.engines.stacked import losses_and_slopes, stacked_losses
+
+__all__ = ["Recorder"]
+
+CHECKS = 2
+"""Steps at which list and stack are both run and compared, each time that the list is new to its surroundings."""
+
+AS_IT_WAS = (
+    torch.ops.aten.view.default,
+    torch.ops.aten._unsafe_view.default,
+    torch.ops.aten.expand.default,
+    torch.ops.aten.detach.default,
+)
+"""Operations that may give their input back as it was."""
+
+Results = tuple[Tensor, Sequence[Tensor | None]]
+"""Losses [K], and gradients by the leaves in their order."""
+
+
+class CannotRecordError(Exception):
+    """The step is more than a list of operations."""
+
+
+class Recorder:
+    """The steps of one stack, from a list as soon as there is one. A stack that has shrunk needs a new recorder."""
+
+    def __init__(self, stack: Stack, loss: Loss) -> None:
+        self.stack, self.loss = stack, loss
+        self.refusal = ""  # why there is no list, and will be none
+        self._kind: object = None
+        self._list: Callable[..., Results] | None = None
+        self._doubtful = CHECKS
+
+    def doubt(self) -> None:
+        """Compare list and stack at the next steps again: they will be of other batches."""
+        self._doubtful = CHECKS
+
+    def losses(self, x: Tensor, y: Tensor, *, own: Own) -> Tensor:
+        """Losses of one batch, [K]; gradients land in `stack.grads`."""
+        kind = (_layout(x), _layout(y), own)
+        if self._kind is None:
+            self._kind = kind
+            self._record(x, y, own)
+        if self._list is None or kind != self._kind:
+            return stacked_losses(self.stack, self.loss, x, y, own=own)
+        if self._doubtful:
+            return self._compared(x, y, own)
+        return self._gathered(self._list(*_tensors(self.stack), x, y))
+
+    def _gathered(self, results: Results) -> Tensor:
+        self.stack.gather(results[1])
+        return results[0]
+
+    def _record(self, x: Tensor, y: Tensor, own: Own) -> None:
+        """Write a step down, or say in `refusal` why it cannot be. The stack's tensors are left as they were."""
+        module = self.stack.modules[0]
+        names = [*self.stack.leaves, *self.stack.frozen, *self.stack.buffers]
+
+        def step(*given: Tensor) -> Results:
+            return losses_and_slopes(
+                self.stack, self.loss, dict(zip(names, given[:-2], strict=True)), *given[-2:], own=own
+            )
+
+        try:
+            if any(_hooked(part) for part in module.modules()):
+                raise CannotRecordError(f"{type(module).__name__} has hooks")
+            before = _attributes(module)
+            self._list = written_down(step, [*_copies(self.stack), x, y])
+            if _attributes(module) != before:
+                raise CannotRecordError(f"{type(module).__name__} counts its steps")
+        except Exception as refusal:  # a forward may do anything; the stacked step is there for what a list is not
+            self._list, self.refusal = None, str(refusal) or type(refusal).__name__
+
+    def _compared(self, x: Tensor, y: Tensor, own: Own) -> Tensor:
+        """A stacked step; the list is given up when it comes to something else."""
+        assert self._list is not None
+        self._doubtful -= 1
+        copies = _copies(self.stack)
+        losses = stacked_losses(self.stack, self.loss, x, y, own=own)
+        try:
+            listed, slopes = self._list(*copies, x, y)
+        except Exception as failure:  # an operation that fits the first batch alone
+            self._list, self.refusal = None, str(failure) or type(failure).__name__
+            return losses
+        gradients = zip(slopes, self.stack.slopes.values(), strict=True)
+        pairs = [(listed, losses), *((s, view) for s, view in gradients if s is not None)]
+        if not all(_alike(*pair) for pair in [*pairs, *zip(copies, _tensors(self.stack), strict=True)]):
+            self._list, self.refusal = (
+                None,
+                f"{type(self.stack.modules[0]).__name__} does not do the same at every step",
+            )
+        return losses
+
+
+def written_down(step: Callable[..., Results], given: Sequence[Tensor]) -> Callable[..., Results]:
+    """The operations of step(*given) as a function of tensors like `given`.
+
+    Raises CannotRecordError when a number leaves the tensors on the way, for what follows may depend on it.
+    """
+    writing = _Writing(given)
+    with writing:
+        results = step(*given)
+    writing.graph.output(tree_map_only(Tensor, lambda tensor: writing.nodes[tensor], results))
+    _shorten(writing.graph, writing.layouts)
+    root = nn.Module()
+    for name, tensor in writing.constants.items():
+        root.register_buffer(name, tensor)
+    return torch.no_grad()(fx.GraphModule(root, writing.graph))
+
+
+class _Writing(TorchDispatchMode):
+    """Writes every operation that reaches the tensors into a graph."""
+
+    def __init__(self, given: Sequence[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.graph = fx.Graph()
+        self.nodes = WeakTensorKeyDictionary()  # the node that made a tensor
+        self.layouts: dict[fx.Node, object] = {}
+        self.constants: dict[str, Tensor] = {}
+        for i, tensor in enumerate(given):
+            self._made(tensor, self.graph.placeholder(f"given_{i}"))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if (
+            func is torch.ops.aten.lift_fresh.default
+        ):  # a constant of the forward, which may change it: not the same twice
+            func = torch.ops.aten.clone.default
+        found = func(*args, **kwargs)
+        made = found if isinstance(found, tuple | list) else (found,)
+        if not all(isinstance(each, Tensor) or each is None for each in made):
+            raise CannotRecordError(f"{func} takes a number out of a tensor")
+        before, named = tree_map_only(Tensor, self._node, (args, kwargs))
+        node = self.graph.call_function(func, before, named)
+        for i, each in enumerate(made):
+            if each is not None:
+                here = self.graph.call_function(operator.getitem, (node, i)) if made is found else node
+                self._made(each, here)
+        return found
+
+    def _made(self, tensor: Tensor, node: fx.Node) -> None:
+        self.nodes[tensor] = node
+        self.layouts[node] = _layout(tensor)
+
+    def _node(self, tensor: Tensor) -> fx.Node:
+        """The node that made a tensor; one from outside becomes a constant."""
+        if tensor not in self.nodes:
+            name = f"constant_{len(self.constants)}"
+            self.constants[name] = tensor.detach()
+            self._made(tensor, self.graph.get_attr(name))
+        return self.nodes[tensor]  # type: ignore[no-any-return]
+
+
+def _shorten(graph: fx.Graph, layouts: dict[fx.Node, object]) -> None:
+    """Leave out the operations that give their input back as it was."""
+    for node in list(graph.nodes):
+        if node.target in AS_IT_WAS and layouts[node] == layouts[node.args[0]]:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+
+
+def _layout(tensor: Tensor) -> object:
+    return tensor.shape, tensor.stride(), tensor.dtype
+
+
+def _tensors(stack: Stack) -> list[Tensor]:
+    return [*stack.leaves.values(), *stack.frozen.values(), *stack.buffers.values()]
+
+
+def _copies(stack: Stack) -> list[Tensor]:
+    """The same tensors in other memory, laid out alike: a list is one of views and strides."""
+    leaves = stack.layout.views(stack.flat.clone())
+    others = [*stack.frozen.values(), *stack.buffers.values()]
+    return [*leaves.values(), *(tensor.clone(memory_format=torch.preserve_format) for tensor in others)]
+
+
+def _hooked(module: nn.Module) -> bool:
+    """Whether something listens that a list would not tell."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, kind) for kind in kinds)
+
+
+def _attributes(module: nn.Module) -> list[dict[str, object]]:
+    """The plain values that a forward may read and change."""
+    plain = (bool, int, float, str, type(None))
+    return [{name: value for name, value in vars(m).items() if isinstance(value, plain)} for m in module.modules()]
+
+
+def _alike(found: Tensor, wanted: Tensor) -> bool:
+    """Equal but for rounding, as a GPU adds in another order every time."""
+    wanted = wanted.detach()
+    if not wanted.is_floating_point():
+        return torch.equal(found, wanted)
+    finite = wanted[wanted.isfinite()]
+    scale = float(finite.abs().max()) if finite.numel() else 0.0
+    return torch.allclose(found, wanted, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
