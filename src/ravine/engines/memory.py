@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 __all__ = ["saved_bytes", "trial_bytes"]
 
-TENSORS_PER_PARAMETER = 12
-"""Parameters, gradients, two of state, their change, best weights, what a limit measures the change by; copies of four
-while engines are timed, and of one while a step is written down."""
+TENSORS_PER_PARAMETER = 10
+"""Parameters, gradients, two of state, their change, best weights; copies of four while engines are timed."""
 
 
 def trial_bytes(module: nn.Module, x: Tensor) -> int:
