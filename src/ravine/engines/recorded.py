@@ -70,11 +70,9 @@ class Recorder:
             return stacked_losses(self.stack, self.loss, x, y, own=own)
         if self._doubtful:
             return self._compared(x, y, own)
-        return self._gathered(self._list(*_tensors(self.stack), x, y))
-
-    def _gathered(self, results: Results) -> Tensor:
-        self.stack.gather(results[1])
-        return results[0]
+        losses, slopes = self._list(*_tensors(self.stack), x, y)
+        self.stack.gather(slopes)
+        return losses
 
     def _record(self, x: Tensor, y: Tensor, own: Own) -> None:
         """Write a step down, or say in `refusal` why it cannot be. The stack's tensors are left as they were."""
@@ -94,7 +92,10 @@ class Recorder:
             if _attributes(module) != before:
                 raise CannotRecordError(f"{type(module).__name__} counts its steps")
         except Exception as refusal:  # a forward may do anything; the stacked step is there for what a list is not
-            self._list, self.refusal = None, str(refusal) or type(refusal).__name__
+            self._give_up(refusal)
+
+    def _give_up(self, why: Exception) -> None:
+        self._list, self.refusal = None, str(why) or type(why).__name__
 
     def _compared(self, x: Tensor, y: Tensor, own: Own) -> Tensor:
         """A stacked step; the list is given up when it comes to something else."""
@@ -105,15 +106,13 @@ class Recorder:
         try:
             listed, slopes = self._list(*copies, x, y)
         except Exception as failure:  # an operation that fits the first batch alone
-            self._list, self.refusal = None, str(failure) or type(failure).__name__
+            self._give_up(failure)
             return losses
         gradients = zip(slopes, self.stack.slopes.values(), strict=True)
         pairs = [(listed, losses), *((s, view) for s, view in gradients if s is not None)]
         if not all(_alike(*pair) for pair in [*pairs, *zip(copies, _tensors(self.stack), strict=True)]):
-            self._list, self.refusal = (
-                None,
-                f"{type(self.stack.modules[0]).__name__} does not do the same at every step",
-            )
+            name = type(self.stack.modules[0]).__name__
+            self._give_up(CannotRecordError(f"{name} does not do the same at every step"))
         return losses
 
 
@@ -127,10 +126,7 @@ def written_down(step: Callable[..., Results], given: Sequence[Tensor]) -> Calla
         results = step(*given)
     writing.graph.output(tree_map_only(Tensor, lambda tensor: writing.nodes[tensor], results))
     _shorten(writing.graph, writing.layouts)
-    root = nn.Module()
-    for name, tensor in writing.constants.items():
-        root.register_buffer(name, tensor)
-    return torch.no_grad()(fx.GraphModule(root, writing.graph))
+    return torch.no_grad()(fx.GraphModule(writing.constants, writing.graph))
 
 
 class _Writing(TorchDispatchMode):
@@ -147,10 +143,8 @@ class _Writing(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if (
-            func is torch.ops.aten.lift_fresh.default
-        ):  # a constant of the forward, which may change it: not the same twice
-            func = torch.ops.aten.clone.default
+        if func is torch.ops.aten.lift_fresh.default:
+            func = torch.ops.aten.clone.default  # a constant of the forward, which may change it: each step has its own
         found = func(*args, **kwargs)
         made = found if isinstance(found, tuple | list) else (found,)
         if not all(isinstance(each, Tensor) or each is None for each in made):

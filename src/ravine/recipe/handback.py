@@ -126,14 +126,21 @@ def averaged_if_better(session: Session, run: Run, single: Ranked) -> Ranked:
     rows = permutation(len(train), session.seed, "batch norm")[: max(size, BATCH_NORM_ROWS // size * size)]
     whole = [part for part in rows.to(train.y.device).split(size) if len(part) == size]
     batches = [train.batch(part)[0].to(session.device) for part in whole]
-    choice = choose_average(single.module, _rebuilt(session, kept), batches, lambda module: _seen(session, module)[0])
+    seen = {single.module: (single.validation, single.outputs)}
+
+    def look(module: nn.Module) -> Metrics:
+        if module not in seen:
+            seen[module] = _seen(session, module)
+        return seen[module][0]
+
+    choice = choose_average(single.module, _rebuilt(session, kept), batches, look)
     for name, metrics in choice.scores.items():
         said = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
         session.watch.note(f"{name}: validation {said}{' (chosen)' if name == choice.kind else ''}")
     if choice.kind == "single":
         return single
     state = {name: value.detach().clone() for name, value in choice.module.state_dict().items()}
-    metrics, outputs = _seen(session, choice.module)
+    metrics, outputs = seen[choice.module]
     return Ranked(dataclasses.replace(kept, state=state, validation=metrics), choice.module, metrics, outputs)
 
 

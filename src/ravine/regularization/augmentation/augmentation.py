@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -22,6 +23,19 @@ class Augment(Protocol):
     """What changes a batch of images [B, C, H, W], as a function of it, a seed and the step."""
 
     def __call__(self, x: Tensor, *, seed: int, step: int) -> Tensor: ...
+
+
+MAKERS: dict[str, Callable[[Any], Augment]] = {
+    "crop": RandomCrop,
+    "flip": HorizontalFlip,
+    "flip_vertical": VerticalFlip,
+    "translate": Translate,
+    "rotate": Rotate,
+    "brightness": Brightness,
+    "contrast": Contrast,
+    "policy": lambda strength: RandAugment(magnitude=strength),
+}
+"""What each strength makes, in the order in which they are applied."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +73,5 @@ class Augmentation:
     @cached_property
     def _parts(self) -> list[Augment]:
         """Made once: a training loop asks at every step."""
-        parts: list[Augment] = []
-        if self.crop != 0:
-            parts.append(RandomCrop(self.crop))
-        if self.flip != 0:
-            parts.append(HorizontalFlip(self.flip))
-        if self.flip_vertical != 0:
-            parts.append(VerticalFlip(self.flip_vertical))
-        if self.translate != 0:
-            parts.append(Translate(self.translate))
-        if self.rotate != 0:
-            parts.append(Rotate(self.rotate))
-        if self.brightness != 0:
-            parts.append(Brightness(self.brightness))
-        if self.contrast != 0:
-            parts.append(Contrast(self.contrast))
-        if self.policy != 0:
-            parts.append(RandAugment(magnitude=self.policy))
-        return parts
+        strengths = ((make, getattr(self, name)) for name, make in MAKERS.items())
+        return [make(strength) for make, strength in strengths if strength != 0]
