@@ -1,0 +1,1 @@
+"""Curvature of real networks against dense Hessians."""
