@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ravine.api import check as check
     from ravine.api import evaluate as evaluate
+    from ravine.api import inspect as inspect
     from ravine.api import lr_range as lr_range
     from ravine.api import train as train
     from ravine.api import tune as tune
+    from ravine.recipe.inspection import Inspection as Inspection
     from ravine.recipe.result import Result as Result
     from ravine.recipe.verdict import Verdict as Verdict
     from ravine.training.predictor import Predictor as Predictor
@@ -26,16 +28,30 @@ if TYPE_CHECKING:
 _HOME = {
     "check": "ravine.api",
     "evaluate": "ravine.api",
+    "inspect": "ravine.api",
     "lr_range": "ravine.api",
     "train": "ravine.api",
     "tune": "ravine.api",
+    "Inspection": "ravine.recipe.inspection",
     "Result": "ravine.recipe.result",
     "Verdict": "ravine.recipe.verdict",
     "Predictor": "ravine.training.predictor",
     "load": "ravine.training.predictor",
 }
 
-__all__ = ["Predictor", "Result", "Verdict", "check", "evaluate", "load", "lr_range", "train", "tune"]
+__all__ = [
+    "Inspection",
+    "Predictor",
+    "Result",
+    "Verdict",
+    "check",
+    "evaluate",
+    "inspect",
+    "load",
+    "lr_range",
+    "train",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

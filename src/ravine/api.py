@@ -1,4 +1,4 @@
-"""The functions that the commands call and that Python programs call: tune, check, lr_range, train, evaluate.
+"""The functions that the commands call and that Python programs call: tune, check, lr_range, train, evaluate, inspect.
 
 Each opens a run (data and model checked, then the folder made), walks its part of the recipe, and writes the
 report. They are public as `ravine.tune` and so on.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -15,22 +16,36 @@ from typing import Any, TypedDict, Unpack
 from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
-from ravine.errors import SettingError, nearest
+from ravine.errors import InputError, SettingError, nearest
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.folder import Folder, recorded_answers
 from ravine.recipe.handback import Committee, averaged_if_better, ranked, sampled_outputs, score
-from ravine.recipe.prepare import prepare
+from ravine.recipe.inspection import EXAMPLES, Inspection, inspect_trained, trained_with
+from ravine.recipe.loss_slices import other_than
+from ravine.recipe.prepare import device_of, prepare
+from ravine.recipe.reopen import read_run_record, reopened
 from ravine.recipe.result import Result
 from ravine.recipe.session import Session, Watcher
 from ravine.recipe.walk import OPTIMIZERS, Walk
 from ravine.regularization import EarlyStopping
 from ravine.reports import write_report
 from ravine.search import Choice, Space, check_names, samples
-from ravine.training import History, Run, Setting, averaging_for, check_fit, load, outputs_of, plan, train_members
+from ravine.training import (
+    Ensemble,
+    History,
+    Run,
+    Setting,
+    averaging_for,
+    check_fit,
+    load,
+    outputs_of,
+    plan,
+    train_members,
+)
 from ravine.training.tensorboard import EventWriter
 from ravine.types import Metrics, Task
 
-__all__ = ["Options", "check", "evaluate", "lr_range", "train", "tune"]
+__all__ = ["Options", "check", "evaluate", "inspect", "lr_range", "train", "tune"]
 
 MakeModel = str | Callable[..., nn.Module]
 RECIPE = ("initial-loss", "overfit", "lr-range", "coarse", "refine", "curves", "hand-back")
@@ -64,6 +79,7 @@ def tune(
     space: Space | None = None,
     trials: int | None = None,
     keep_going: bool = False,
+    inspect: bool = False,
     **options: Unpack[Options],
 ) -> Result:
     """Walk the whole recipe: check, learning-rate range, search, read the curves, hand back the best.
@@ -73,13 +89,15 @@ def tune(
     space: distributions by name (`{"lr": ravine.search.Log(1e-4, 1)}`), in place of those derived from step 3.
     trials: how many per phase; planned from the budget when not given.
     A failed step ends the walk (`Result.best` is None) unless keep_going.
+    inspect: measure the curvature around the best model too, in an eighth of the budget, a minute at most.
     Raises InputError for anything that cannot be used, before the folder is made.
     """
     check_names(space or {})
     if trials is not None and trials < 1:
         raise SettingError(f"trials is {trials}; it must be 1 or more.")
-    walk = _open(make_model, data, RECIPE, options, may=samples(space or {}))
-    walk.space, walk.trials, walk.keep_going = space, trials, keep_going
+    steps = (*RECIPE, "inspect") if inspect else RECIPE
+    walk = _open(make_model, data, steps, options, may=samples(space or {}))
+    walk.space, walk.trials, walk.keep_going, walk.inspected = space, trials, keep_going, inspect
     return _reported(walk.tune(_source(options)))
 
 
@@ -221,6 +239,74 @@ def evaluate(
     }
 
 
+def inspect(
+    folder: str | Path,
+    data: Any = None,
+    *,
+    split: str = "train",
+    examples: int = EXAMPLES,
+    budget: str | float | None = "60s",
+    lr: float | None = None,
+    momentum: float = 0.9,
+    seed: int = 0,
+    device: str = "auto",
+    make_model: Callable[..., nn.Module] | None = None,
+    started: float | None = None,
+) -> Inspection:
+    """Measure the curvature around a run's best model: written to inspection.json, and a section of report.html.
+
+    data: where the run's data lie now, if they were moved, or the arrays (x, y) it was given. split: train or
+    validation; at most `examples` of it are looked at, drawn by `seed`.
+    budget: wall clock from `started` (time.monotonic; now, if not given); what does not fit is left out, and the notes say so.
+    lr, momentum: as in `ravine.curvature.inspect_model`.
+    Raises FolderError for a folder without a model, and InputError for all else that cannot be inspected.
+    """
+    folder, clock = Path(folder), Budget(None if budget is None else parse_duration(str(budget)), started=started)
+    if examples < 1:
+        raise SettingError(f"examples is {examples}; it must be 1 or more: {EXAMPLES} are usual.")
+    best, place = load(folder, make_model=make_model), device_of(device)
+    record = read_run_record(folder)
+    found = reopened(record, best, data, split=split)
+    other, said = _another(folder, best.module, make_model)
+    if clock.left < 0.1:
+        raise SettingError(
+            f"budget is {clock.seconds:g} s, and {clock.spent:.1f} s are gone now that model and data are read: write "
+            f"--budget {math.ceil(clock.spent) + 30}s."
+        )
+    inspection = inspect_trained(
+        best.module.to(place),
+        found.rows,
+        best.task,
+        trained_with(best.record.hyperparameters, record.batch_size),
+        trial=best.record.trial,
+        name=found.name,
+        other=other,
+        examples=examples,
+        seconds=0.9 * clock.left,
+        lr=lr,
+        momentum=momentum,
+        notes=(*found.notes, *said),
+        seed=seed,
+    )
+    Folder(folder).inspection(inspection)
+    write_report(folder)
+    return inspection
+
+
+def _another(
+    folder: Path, model: nn.Module, make_model: Callable[..., nn.Module] | None
+) -> tuple[nn.Module | None, list[str]]:
+    """A member of the run's ensemble that is not its best model, if there is one, and what to say where it is damaged."""
+    if not (folder / "ensemble.json").is_file():
+        return None, []
+    try:
+        ensemble = load(folder, ensemble=True, make_model=make_model).module
+    except InputError as error:
+        return None, [f"the slice to another model of the ensemble was left out: {error}"]
+    assert isinstance(ensemble, Ensemble)
+    return other_than(model, list(ensemble.members)), []
+
+
 def _check_options(options: Mapping[str, Any]) -> None:
     """Raise SettingError for a keyword that no run takes: a typed dictionary does not refuse it."""
     for name in options.keys() - Options.__annotations__.keys():
@@ -264,6 +350,7 @@ def _open(
     folder.config(
         session,
         budget_s=clock.seconds,
+        source=_source(options),
         command=options.get("command") or "from Python",
     )
     for note in session.data.notes:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Ravine
 
-COMMANDS = ("tune", "check", "lr-range", "train", "evaluate", "report")
+COMMANDS = ("tune", "check", "lr-range", "train", "evaluate", "inspect", "report", "landscape", "gallery")
 
 
 def test_help_names_every_command(ravine: Ravine) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,22 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ravine.recipe.inspection import Inspection
     from ravine.recipe.result import EnsembleResult, Result
     from ravine.recipe.verdict import Verdict
 
-__all__ = ["Bars", "show_metrics", "show_result", "watching"]
+__all__ = [
+    "Bars",
+    "show_inspection",
+    "show_metrics",
+    "show_record",
+    "show_result",
+    "show_rows",
+    "watching",
+    "watching_work",
+]
 
 COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
 
@@ -68,6 +80,34 @@ def watching() -> Iterator[Bars]:
         progress.stop()
 
 
+@contextmanager
+def watching_work() -> Iterator[Callable[[float, str], None]]:
+    """A bar on standard error for work without steps: told the share that is done and what comes next."""
+    with watching() as bars:
+
+        def tell(share: float, text: str) -> None:
+            if share == 0:  # what is refused before it begins shows no bar
+                bars.begin("drawing")
+            bars.advance(share, text)
+
+        yield tell
+
+
+def show_record(record: Any) -> None:
+    """A record as one JSON object on standard output."""
+    print(json.dumps(_finite(record), allow_nan=False))
+
+
+def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
+    """A table on standard output as wide as it needs to be, for a pipe too, and sentences below it."""
+    lines = [columns, *rows]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for note in notes:
+        print(note)
+
+
 def show_result(result: Result, *, as_json: bool) -> None:
     """The result on standard output: one JSON object, or a table."""
     if as_json:
@@ -101,6 +141,22 @@ def show_metrics(metrics: Mapping[str, Mapping[str, float]], *, as_json: bool) -
     for name, values in metrics.items():
         table.add_row(name.replace("_", " "), *(f"{values.get(column, float('nan')):.4f}" for column in columns))
     Console(highlight=False).print(table)
+
+
+def show_inspection(found: Inspection, folder: Path) -> None:
+    """What was measured around the best model of a run, for a person, in the words of its report."""
+    from ravine.reports import curvature_words
+
+    scope, rows = curvature_words(found.record())
+    table = Table(Column("", no_wrap=True), "", show_header=False)
+    for name, value in rows:
+        table.add_row(escape(name), escape(value))
+    console = Console(highlight=False)
+    console.print(escape(scope))
+    console.print(table)
+    for note in found.notes:
+        console.print(f"note {escape(note)}")
+    console.print(f"report: {escape(str(folder / 'report.html'))}", soft_wrap=True)
 
 
 def _table(rows: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]) -> Table:

@@ -21,7 +21,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import typer  # noqa: E402 - the clock starts before the imports
 
-from ravine.cli import check, evaluate, lr_range, report, train, tune  # noqa: E402
+from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, train, tune  # noqa: E402
+from ravine.cli.many_values import ManyValues  # noqa: E402
 from ravine.errors import InputError  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -44,7 +45,10 @@ app.command("check", help=check.__doc__)(check.check)
 app.command("lr-range", help=lr_range.__doc__)(lr_range.lr_range)
 app.command("train", help=train.__doc__)(train.train)
 app.command("evaluate", help=evaluate.__doc__)(evaluate.evaluate)
+app.command("inspect", help=inspect.__doc__)(inspect.inspect)
 app.command("report", help=report.__doc__)(report.report)
+app.command("landscape", help=landscape.__doc__, cls=ManyValues)(landscape.landscape)
+app.command("gallery", help=gallery.__doc__)(gallery.gallery)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

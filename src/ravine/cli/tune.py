@@ -18,6 +18,9 @@ def tune(
     trials: Annotated[int | None, typer.Option("--trials", help="Trials per phase; planned from the budget.")] = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a failed step.")] = False,
     space: options.SearchSpace = None,
+    inspect: Annotated[
+        bool, typer.Option("--inspect", help="Measure the curvature of the best model too, in an eighth of the budget.")
+    ] = False,
     as_json: options.Json = False,
 ) -> int:
     """Walk the whole recipe and hand back the best model, an ensemble and a report."""
@@ -26,6 +29,6 @@ def tune(
 
     searched = parse_space(space or [])
     with watching() as watch:
-        result = api.tune(**given, trials=trials, keep_going=keep_going, space=searched, watch=watch)
+        result = api.tune(**given, trials=trials, keep_going=keep_going, inspect=inspect, space=searched, watch=watch)
     show_result(result, as_json=as_json)
     return 0 if result.best is not None else 1

@@ -20,8 +20,9 @@ SHARES = {
     "refine": 42,
     "curves": 1,
     "hand-back": 7,
+    "inspect": 15,
 }
-"""Parts of a whole. The hand-back evaluates the winners and writes the report."""
+"""Parts of a whole. The hand-back evaluates the winners and writes the report; inspect is there when asked for."""
 
 
 class Budget:

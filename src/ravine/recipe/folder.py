@@ -18,6 +18,7 @@ from ravine.data import Data
 from ravine.errors import FolderError
 from ravine.models import Model
 from ravine.recipe.handback import Committee
+from ravine.recipe.inspection import Inspection
 from ravine.recipe.session import Session
 from ravine.recipe.verdict import STEPS, Verdict
 from ravine.training import History, Kept, Setting, read_json, save_members, save_model, write_json
@@ -89,6 +90,10 @@ class Folder:
             save_model(self.path / "checkpoints" / checkpoint_name(one), one, model, data.task, data.preprocessing)
         save_members(self.path, committee.kind, [checkpoint_name(one) for one in members], committee.weights)
 
+    def inspection(self, found: Inspection) -> None:
+        """inspection.json, in place of an earlier one."""
+        self.record("inspection.json", found.record())
+
     def record(self, name: str, record: Mapping[str, Any]) -> None:
         if self.path is not None:
             write_json(self.path / name, record)
@@ -158,5 +163,11 @@ def train_command(data: Data, model: Model, setting: Setting, *, epochs: int, so
         words += ["--set", f"{key}={text}"]
     for name, value in setting.hyperparameters().items():
         words += [f"--{name.replace('_', '-')}"]
-        words += [] if value is True else [f"{value:.6g}" if isinstance(value, float) else str(value)]
+        words += [] if value is True else [_exactly(value)]
     return shlex.join([*words, "--epochs", str(epochs), "--out", "runs/again"])
+
+
+def _exactly(value: object) -> str:
+    """A value as it is typed, with every digit it needs: a long run at a high rate forgets none."""
+    short = f"{value:g}" if isinstance(value, float) else ""
+    return short if short and float(short) == value else str(value)

@@ -14,8 +14,10 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ravine.recipe.session import Session, seconds_left
+from ravine.recipe.sharpness import compared
 from ravine.recipe.verdict import Verdict
 from ravine.search import fit_trials
 from ravine.training import Run, Setting
@@ -169,9 +171,12 @@ def _uncertainty(rates: Sequence[float], drops: Sequence[Sequence[float]]) -> fl
     return math.hypot(spread, math.log10(rates[1] / rates[0]) / 2)
 
 
-def judge_ranges(ranges: dict[str, LrRange]) -> Verdict:
-    """The verdict over every optimizer that was tried."""
-    evidence = {"optimizers": {name: asdict(found) for name, found in ranges.items()}}
+def judge_ranges(ranges: dict[str, LrRange], curvature: dict[str, Any] | None = None) -> Verdict:
+    """The verdict over every optimizer that was tried. curvature: from `sharpness_evidence`."""
+    evidence: dict[str, Any] = {"optimizers": {name: asdict(found) for name, found in ranges.items()}}
+    if curvature is not None:
+        said = compared(curvature, {name: found.largest_safe for name, found in ranges.items()})
+        evidence["curvature"] = {**curvature, "said": said}
     name, found = max(ranges.items(), key=lambda item: item[1].drop)
     factor = 10**found.uncertainty_decades
     summary = (

@@ -16,7 +16,7 @@ from ravine.models import MODELS, Model, find_factory
 from ravine.recipe.session import Session, Silent, Watcher, default_batch_size
 from ravine.types import Task
 
-__all__ = ["prepare"]
+__all__ = ["device_of", "prepare"]
 
 
 def prepare(
@@ -39,7 +39,7 @@ def prepare(
     data: a `Data`, something `ravine.data.load` reads, or a pair of arrays (x, y).
     device: cpu, cuda, or auto (cuda where there is one).
     """
-    place = _device(device)
+    place = device_of(device)
     found = _data(data, target=target, task=task, test=test, categorical=categorical, seed=seed)
     factory = find_factory(make_model) if isinstance(make_model, str) else make_model
     model = Model(_name(make_model), factory, found.input_shape, found.outputs, dict(settings or {}))
@@ -86,7 +86,8 @@ def _name(make_model: str | Callable[..., nn.Module]) -> str:
     return f"{module}:{name}" if importable else ""
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of that name; auto: a GPU where there is one. Raises SettingError where it cannot be used."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

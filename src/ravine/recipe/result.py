@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravine.recipe.inspection import Inspection
 from ravine.recipe.verdict import Verdict
 from ravine.types import Metrics
 
@@ -59,6 +60,7 @@ class Result:
     trials: int
     seconds: float
     out: Path | None
+    inspection: Inspection | None = None  # when asked for and possible; its JSON is inspection.json
 
     @property
     def gain(self) -> str:

@@ -9,17 +9,21 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+from ravine.errors import InputError
 from ravine.recipe.budget import Budget
 from ravine.recipe.coarse import coarse, coarse_spaces, judge_coarse
 from ravine.recipe.curves import curves
 from ravine.recipe.folder import Folder, train_command
 from ravine.recipe.handback import Answer, Committee, Ranked, greedy, hand_back, ranked
 from ravine.recipe.initial_loss import initial_loss
+from ravine.recipe.inspection import Inspection, inspect_trained, summary
+from ravine.recipe.loss_slices import other_than
 from ravine.recipe.lr_range import LrRange, find_range, judge_ranges
 from ravine.recipe.overfit import overfit
 from ravine.recipe.refine import judge_refine, refine
 from ravine.recipe.result import Best, EnsembleResult, Result
 from ravine.recipe.session import Session, seconds_left
+from ravine.recipe.sharpness import sharpness_evidence
 from ravine.recipe.trials import PROBE, Search
 from ravine.recipe.verdict import Verdict
 from ravine.search import Space, Study
@@ -31,9 +35,18 @@ __all__ = ["OPTIMIZERS", "Walk"]
 OPTIMIZERS = ("adamw", "sgd")
 """Searched by default: the good default, and the one that can beat it with more tuning."""
 
+INSPECTION = 60.0
+"""Seconds that `tune --inspect` takes at most, also where there is no budget."""
+
+LOOKED_AT = 1000  # examples, for there is less time than `ravine inspect` has
+
+REPORT_AFTER = 0.7  # of what is left: the report is yet to be written
+
 
 class Walk:
-    """One run of the recipe in one folder. `keep_going`: a failed step does not stop it."""
+    """One run of the recipe in one folder. `keep_going`: a failed step does not stop it. `inspected`: measure the curvature
+    of the best model when all is done.
+    """
 
     def __init__(
         self,
@@ -48,6 +61,7 @@ class Walk:
     ) -> None:
         self.session, self.folder, self.budget = session, folder, budget
         self.space, self.keep_going, self.trials = space, keep_going, trials
+        self.inspected = False
         self.history = history or History()
         self.verdicts: list[Verdict] = []
         self._begun = time.monotonic()
@@ -68,10 +82,11 @@ class Walk:
         """Step 3, for every optimizer that will be searched."""
         deadline, ranges = self._begin("lr-range"), {}
         names = self._optimizers()
+        curvature = sharpness_evidence(self.session, names, seconds_left(deadline))
         for i, name in enumerate(names):
             share = seconds_left(deadline) / (len(names) - i)
             ranges[name] = find_range(self.session, name, time.monotonic() + share)
-        self._end(judge_ranges(ranges))
+        self._end(judge_ranges(ranges, curvature))
         return ranges
 
     def search(self, ranges: Mapping[str, LrRange]) -> list[Search]:
@@ -139,6 +154,7 @@ class Walk:
         alone = given.answers["best"]
         self.folder.models(kept, committee, session.model, session.data)
         self.folder.record("evaluation.json", given.evaluation)
+        inspection = self.inspect(best, committee) if self.inspected else None
         return self.result(
             Best(
                 kept.trial,
@@ -148,13 +164,44 @@ class Walk:
                 train_command(session.data, session.model, asked or kept.setting, epochs=epochs, source=source),
             ),
             None if committee is None else _told(committee, given.answers[committee.kind]),
+            inspection,
         )
 
-    def result(self, best: Best | None = None, ensemble: EnsembleResult | None = None) -> Result:
+    def inspect(self, best: Ranked, committee: Committee | None) -> Inspection | None:
+        """The curvature around the best model, on training rows, in the share of the budget that is left for it.
+
+        None, and the reason is said, where the model cannot be inspected: that is no fault of the run.
+        """
+        session, kept = self.session, best.kept
+        left = seconds_left(self._begin("inspect"))
+        try:
+            found = inspect_trained(
+                best.module,
+                session.data.train,
+                session.data.task,
+                kept.setting,
+                trial=kept.trial,
+                examples=LOOKED_AT,
+                other=other_than(best.module, [one.module for one in committee.members] if committee else []),
+                seconds=min(INSPECTION, max(0.1, REPORT_AFTER * left)),
+                seed=session.seed,
+            )
+        except InputError as error:
+            session.watch.note(f"the curvature was left out: {error}")
+            return None
+        self.folder.inspection(found)
+        session.watch.note(summary(found))
+        if found.notes and self.folder.path is not None:
+            session.watch.note(f"not all of the curvature fitted into the time: ravine inspect {self.folder.path}")
+        return found
+
+    def result(
+        self, best: Best | None = None, ensemble: EnsembleResult | None = None, inspection: Inspection | None = None
+    ) -> Result:
         """The record of the walk so far, written to result.json."""
         self.folder.history(self.history)
         trials = len(set(self.history.epochs()["trial"]))
-        result = Result(self.verdicts, best, ensemble, trials, self.budget.spent, self.folder.path)
+        result = Result(self.verdicts, best, ensemble, trials, self.budget.spent, self.folder.path, inspection)
         self.folder.record("result.json", result.record())
         return result
 

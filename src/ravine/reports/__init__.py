@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ravine.reports.tables import curvature_words
 from ravine.reports.write import write_report
 
-__all__ = ["write_report"]
+__all__ = ["curvature_words", "write_report"]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from ravine.errors import FolderError
 from ravine.reports.history import EPOCH_COLUMNS, STEP_COLUMNS, Curves, read_curves, read_trial_numbers
+from ravine.reports.inspection import Inspection
 from ravine.reports.records import (
     Config,
     CurveReading,
@@ -66,6 +67,7 @@ class Run:
     winner_steps: Curves | None
     evaluation: Evaluation | None
     result: Result | None
+    inspection: Inspection | None = None
 
     def evidence(self, kind: type[R]) -> tuple[R, ...]:
         """The evidence of one class, in the order of the steps."""
@@ -99,6 +101,7 @@ def read_run(folder: Path) -> Run:
         winner_steps=None if winner is None else read_curves(steps_path, STEP_COLUMNS, trial=winner),
         evaluation=read_record(folder / "evaluation.json", Evaluation),
         result=result,
+        inspection=read_record(folder / "inspection.json", Inspection),
     )
 
 

@@ -19,11 +19,14 @@ __all__ = [
     "Evidence",
     "InitialLoss",
     "LrRange",
+    "Number",
     "Overfit",
     "OverfitCurve",
+    "Record",
     "Reliability",
     "Result",
     "SearchSummary",
+    "StartCurvature",
     "StepRecord",
     "Sweep",
     "Winner",
@@ -135,8 +138,19 @@ class Sweep(Record):
     seeds: int | None = None
 
 
+class StartCurvature(Record):
+    """Of the untrained network: its largest eigenvalue and what it says of each optimizer, or why it was left out."""
+
+    largest: Number = None
+    examples: int | None = None
+    stable_below: dict[str, float] = {}  # by optimizer; those that theory has no rate for are absent
+    left_out: str = ""
+    said: str = ""
+
+
 class LrRange(Evidence):
     optimizers: dict[str, Sweep]
+    curvature: StartCurvature | None = None
 
 
 class BestOfSearch(Record):

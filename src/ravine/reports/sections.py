@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ravine.reports.figures.curvature import curvature
 from ravine.reports.figures.curves import field_curves, winner_epochs, winner_steps
 from ravine.reports.figures.evaluation import evaluation
 from ravine.reports.figures.initial_loss import initial_loss
@@ -14,8 +15,9 @@ from ravine.reports.figures.picture import Picture
 from ravine.reports.figures.reliability import reliability
 from ravine.reports.figures.search import search
 from ravine.reports.folder import Run, StepResult
+from ravine.reports.inspection import Inspection
 from ravine.reports.records import Evidence, InitialLoss, LrRange, Overfit, SearchSummary
-from ravine.reports.tables import Table, evidence_table, facts, scores_table
+from ravine.reports.tables import Table, curvature_scope, curvature_table, evidence_table, facts, scores_table
 from ravine.reports.wording import duration, number
 
 __all__ = ["Section", "badges", "sections", "summary_facts"]
@@ -97,6 +99,8 @@ def sections(run: Run) -> list[Section]:
         heading = f"Results on the {measured.split} split"
         table = scores_table(measured, ensemble)
         drawn.append(Section("results", heading, summary=caution(run), table=table, pictures=pictures))
+    if run.inspection is not None:
+        drawn.append(curvature_section(run.inspection))
     return [*drawn, data_section(run), record_section(run)]
 
 
@@ -161,6 +165,18 @@ def curve_pictures(run: Run) -> list[Picture]:
     pictures = [] if run.winner is None else winner_epochs(run.epochs, run.winner, metric)
     pictures += [] if run.winner_steps is None else winner_steps(run.winner_steps)
     return pictures + field_curves(run.epochs, run.winner, metric)
+
+
+def curvature_section(measured: Inspection) -> Section:
+    return Section(
+        anchor="curvature",
+        heading="Curvature around the best model",
+        summary=curvature_scope(measured),
+        table=curvature_table(measured),
+        advice=measured.notes,
+        pictures=curvature(measured),
+        seconds="" if measured.seconds is None else duration(measured.seconds),
+    )
 
 
 def data_section(run: Run) -> Section:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
 
+from ravine.reports.inspection import CurvatureRecord, Index, Inspection, Noise
 from ravine.reports.records import (
     CurveReading,
     EnsembleRecord,
@@ -17,9 +18,9 @@ from ravine.reports.records import (
     SearchSummary,
     Sweep,
 )
-from ravine.reports.wording import number, phrase
+from ravine.reports.wording import number, phrase, share, within
 
-__all__ = ["Table", "evidence_table", "facts", "scores_table"]
+__all__ = ["Table", "curvature_scope", "curvature_table", "curvature_words", "evidence_table", "facts", "scores_table"]
 
 UNITS = {
     "accuracy": "accuracy",
@@ -163,6 +164,120 @@ def scores_table(measured: Evaluation, ensemble: EnsembleRecord | None) -> Table
     if any(answer.temperature is not None for answer in answers.values()):
         rows.append(("temperature", *(number(answer.temperature) for answer in answers.values())))
     return Table(tuple(rows), (f"{measured.split} split", *(_column(name, ensemble) for name in answers)))
+
+
+def curvature_scope(measured: Inspection) -> str:
+    """What was looked at, in one sentence."""
+    seen, of = measured.curvature.examples, measured.of
+    named = f"the {measured.split} split" if measured.split in ("train", "validation") else measured.split
+    which = (
+        f"all {of:,} examples of {named}"
+        if seen == of
+        else f"a fixed sample of {seen:,} of the {of:,} examples of {named}"
+    )
+    return (
+        f"The loss of trial {measured.trial} as a function of its {measured.curvature.parameters:,} parameters, over {which}: the "
+        "task's loss alone, without penalties, dropout or augmentation."
+    )
+
+
+def curvature_words(record: Mapping[str, object]) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    """The scope and the rows of a record as it is written, for whoever shows them elsewhere than on the page."""
+    measured = Inspection.model_validate(record)
+    return curvature_scope(measured), curvature_table(measured).rows
+
+
+def curvature_table(measured: Inspection) -> Table:
+    """What was found out about the loss surface, for the report and for the command line."""
+    found = measured.curvature
+    top, bottom = found.top[0], found.bottom[0]
+    unit = "nats per example" if measured.task == "classification" else "mean squared error, standardized"
+    rows: dict[str, object] = {
+        "loss": f"{number(found.loss)} {unit}",
+        "gradient norm": found.gradient_norm,
+        "this point is": _kind(found),
+        "largest eigenvalue, λmax": within(top.eigenvalue, top.error),
+        "smallest eigenvalue": within(bottom.eigenvalue, bottom.error),
+        "condition number": _condition(found),
+        "plain descent stable below": _limit(found),
+    }
+    for momentum, limit in found.max_lr_momentum.items():
+        if limit is not None:
+            rows[f"with momentum {momentum}"] = f"{number(limit, 3)}, 2 (1 + {momentum})/λmax, for heavy ball"
+    rows["this run's optimizer"] = _optimizer(measured)
+    if found.trace is not None:
+        rows["trace"] = within(found.trace.value, found.trace.error)
+    if found.effective_rank is not None:
+        rows["effective rank"] = f"{number(found.effective_rank, 3)} of {found.parameters:,} directions"
+    if found.noise is not None:
+        rows["gradient noise scale"] = _noise(found.noise)
+        rows["batch size it suggests"] = f"{found.noise.suggested_batch:,}; this run used {measured.batch_size:,}"
+    if found.newton is not None and found.newton.degrees is not None:
+        rows["angle to the minimum"] = _angle(found.newton.degrees, found.newton.change)
+    rows["rate for the steps below"] = number(found.lr, 3) + ("" if found.lr_given else ", the best of plain descent")
+    for place, one in enumerate(found.top, 1):
+        steps = "never halves" if one.steps_to_halve is None else f"halves in {number(one.steps_to_halve, 3)} steps"
+        curved = f"λ {within(one.eigenvalue, one.error)}"
+        rows[f"direction {place}"] = f"{curved}; {share(one.gradient_share)} of the squared gradient; its loss {steps}"
+    return facts(rows)
+
+
+def _kind(found: CurvatureRecord) -> str:
+    """The kind of point in words; the record's own word where it is another."""
+    left = f"one plain step would take {share(found.unused_drop)} of the loss"
+    said = {
+        "minimum": "a minimum, as far as eigenvalues beyond the threshold tell",
+        "slope": f"a slope, where no negative curvature was found: {left}",
+        "saddle": f"a saddle: the gradient has all but vanished, and {_index(found.index)}",
+        "negative curvature here": f"a slope with negative curvature: {left}, and {_index(found.index)}",
+    }
+    return said.get(found.kind, found.kind)
+
+
+def _limit(found: CurvatureRecord) -> str:
+    """2/λmax; a largest eigenvalue that is not known well is at least what was found, as every value seen in a subspace is."""
+    if found.max_lr is None:
+        return "any rate"
+    top = found.top[0]
+    loose = top.error is not None and top.error > 0.1 * top.eigenvalue
+    return (
+        f"{'at most ' if loose else ''}{number(found.max_lr, 3)}, 2/λmax{', which is not known well' if loose else ''}"
+    )
+
+
+def _index(index: Index) -> str:
+    """How many directions bend down; where the count is more doubt than number, those found one by one."""
+    if index.value is None or index.error is None or index.error > index.value / 4:
+        return f"at least {index.at_least:,} direction{'s bend' if index.at_least != 1 else ' bends'} down"
+    about = "" if index.error == 0 else "about "
+    return f"{about}{within(round(index.value), round(index.error))} directions bend down"
+
+
+def _condition(found: CurvatureRecord) -> str:
+    above = f"eigenvalues above {number(found.threshold, 2)}"
+    if found.condition is None:
+        return f"not known: no two {above}"
+    return f"{'' if found.condition_exact else 'about '}{number(found.condition, 3)}, of {above}"
+
+
+def _optimizer(measured: Inspection) -> str:
+    peak = f"peak rate {number(measured.lr, 3)}"
+    if measured.stable_below is None:
+        return f"{measured.optimizer}, {peak}; the limits above are of plain descent and heavy ball, not of {measured.optimizer}"
+    momentum = f" with Nesterov momentum {number(measured.momentum)}" if measured.momentum else ""
+    return f"{measured.optimizer}{momentum}: stable below {number(measured.stable_below, 3)}; its {peak}"
+
+
+def _noise(noise: Noise) -> str:
+    if not noise.resolved:
+        return f"above {number(noise.at_least, 3)} examples; the mean gradient is too small to tell more"
+    return f"{within(noise.scale, noise.error)} examples"
+
+
+def _angle(degrees: float, change: float | None) -> str:
+    """change: degrees by which the last products still turned the way to the minimum."""
+    said = f"{degrees:.0f}° between the gradient step and the local quadratic's minimum"
+    return said if change is not None and change < 5 else f"about {said}, whose place is not settled"
 
 
 def _column(name: str, ensemble: EnsembleRecord | None) -> str:

@@ -10,7 +10,7 @@ import html
 import math
 from collections.abc import Mapping
 
-__all__ = ["duration", "label", "number", "phrase", "shorten"]
+__all__ = ["duration", "label", "number", "phrase", "share", "shorten", "within"]
 
 NOTHING = "—"
 
@@ -33,6 +33,30 @@ def number(value: object, digits: int = 4) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
+
+
+def within(value: float | int | None, error: float | None) -> str:
+    """A number with its error; the number alone where none is known or it is below the digits shown.
+
+    >>> within(1.33907, 0.0784), within(0.57134, 6.8e-8), within(3346.2, None), within(958.93, 344.2)
+    ('1.339 ± 0.078', '0.5713', '3,346', '959 ± 344')
+    """
+    if value is None or error is None or not error > abs(value) * 1e-4:
+        return number(value)
+    if error >= 10:
+        return f"{round(value):,} ± {round(error):,}"
+    return f"{number(value)} ± {number(error, 2)}"
+
+
+def share(value: float | None) -> str:
+    """A share of 1 in percent.
+
+    >>> share(0.5445), share(0.00002), share(None)
+    ('54 %', 'under 0.1 %', '—')
+    """
+    if value is None:
+        return NOTHING
+    return "under 0.1 %" if abs(value) < 1e-3 else f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:.0f} %"
 
 
 def phrase(value: object) -> str:

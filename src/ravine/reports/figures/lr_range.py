@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from ravine.reports.figures.axes import finite, log_axis, loss_range
 from ravine.reports.figures.picture import Picture, blank
-from ravine.reports.records import LrRange, Sweep
+from ravine.reports.records import LrRange, StartCurvature, Sweep
 from ravine.reports.theme import LIGHT
 from ravine.reports.wording import label, number, shorten
 
@@ -25,16 +25,30 @@ def lr_range(measured: LrRange) -> list[Picture]:
     span = loss_range(losses, max(starts, default=None))
     pictures = []
     for place, (name, sweep) in enumerate(measured.optimizers.items()):
-        figure = sweep_figure(sweep, span, (min(rates), max(rates)))
+        limit = measured.curvature.stable_below.get(name) if measured.curvature is not None else None
+        figure = sweep_figure(sweep, span, (min(rates), max(rates)), limit)
         caption = (
             f"Line: median of {number(sweep.seeds)} seeds after {number(sweep.steps)} steps; band: their spread. "
             "Dotted: the loss at the start. Shaded: the range found. Crosses at the top: rates at which a seed diverged."
+            f"{said_of_curvature(name, measured.curvature)}"
         )
         pictures.append(Picture(f"lr-range-{place}", f"Learning rates for {shorten(name)}", caption, figure))
     return pictures
 
 
-def sweep_figure(sweep: Sweep, span: list[float] | None, rates: tuple[float, float]) -> go.Figure:
+def said_of_curvature(name: str, found: StartCurvature | None) -> str:
+    """What the dashed line is and how far it holds, or why there is none; nothing where none was looked for."""
+    if found is None:
+        return ""
+    if found.left_out or name in found.stable_below:
+        return f" {'' if found.left_out else 'Dashed: the limit by curvature. '}{found.said}"
+    return f" No limit by curvature is drawn: that is known of plain descent, and {shorten(name)} scales each parameter's step."
+
+
+def sweep_figure(
+    sweep: Sweep, span: list[float] | None, rates: tuple[float, float], limit: float | None = None
+) -> go.Figure:
+    """limit: the rate below which the optimizer converges by the curvature of the untrained network."""
     figure = blank("learning rate", "loss after the run", height=340)
     middle = [median(known) if (known := finite(row)) else None for row in sweep.final_loss]
     if sweep.low is not None and sweep.high is not None:
@@ -52,6 +66,16 @@ def sweep_figure(sweep: Sweep, span: list[float] | None, rates: tuple[float, flo
         showlegend=False,
     )
     add_marks(figure, sweep, middle)
+    if limit is not None and span is not None and rates[0] <= limit <= rates[1]:
+        figure.add_scatter(
+            x=[limit, limit],
+            y=span,
+            name=f"curvature: {number(limit, 3)}",
+            mode="lines",
+            line={"color": LIGHT.purple, "dash": "dash", "width": 2},
+            hovertemplate=f"limit by curvature: {number(limit, 3)}<extra></extra>",
+            showlegend=True,
+        )
     add_diverged(figure, sweep, span)
     log_axis(figure, "x", rates)
     figure.update_xaxes(range=[log10(rates[0]) - 0.1, log10(rates[1]) + 0.1])
