@@ -1,12 +1,23 @@
-"""Run folders shared by the tests that only read them."""
+"""What the tests of pages share: a browser, and run folders that are only read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
+from .browsing import ARGUMENTS, CHROMIUM
 from .folders import write_run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

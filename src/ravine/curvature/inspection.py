@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -79,77 +79,83 @@ def inspect_model(
     _check(lr, momentum, budget, threshold, top, bottom)
     start = time.monotonic()
     objective = Objective(model, data, loss, batch=batch)
-    value = objective.loss()
-    began = time.monotonic()
-    gradient = objective.gradient()
-    work = _Work(start + budget, time.monotonic() - began)
+    value, (gradient, each) = objective.loss(), _timed(objective.gradient)
+    work = _Work(objective, gradient, hessian(objective, memory=memory), start, budget, each, memory, seed)
     steps = _affordable(steps, objective.size, memory, work.notes)
-    operator = hessian(objective, memory=memory)
-    began = time.monotonic()
-    ends = extremes(
-        operator,
-        largest=objective.size if objective.size <= steps else top,  # a small network has all its eigenvalues found
-        smallest=bottom,
-        tol=tol,
-        floor=threshold / 2,
-        steps=steps,
-        seed=seed,
-        deadline=start + 0.5 * budget,
+    ends, taken = _timed(
+        lambda: extremes(
+            work.operator,
+            largest=objective.size if objective.size <= steps else top,  # a small network has all its eigenvalues found
+            smallest=bottom,
+            tol=tol,
+            floor=threshold / 2,
+            steps=steps,
+            seed=seed,
+            deadline=start + 0.5 * budget,
+        )
     )
-    work.product_seconds = (time.monotonic() - began) / ends.products
+    work.product_seconds = taken / ends.products
     if not ends.converged:
         work.notes.append(
             f"after {ends.products} products the ends of the spectrum are known to within the errors given, not to tol."
         )
-    floor = threshold * ends.scale
-    newton = work.attempt(
-        "the way to the local minimum", 10, lambda: _newton(operator, gradient, floor, work.share(0.3))
-    )
+    extras = _extras(work, ends, threshold * ends.scale, probes, probe_steps)
+    return _record(work, value, ends, extras, threshold * ends.scale, top=top, lr=lr, momentum=momentum)
+
+
+class _Extras(NamedTuple):
+    """What a short budget does without."""
+
+    newton: NewtonAngle | None
+    noise: NoiseScale | None
+    density: Density | None
+    trace: Trace | None
+    gauss_newton: Estimate | None
+
+
+def _extras(work: _Work, ends: Extremes, floor: float, probes: int, probe_steps: int) -> _Extras:
+    """In the order of `_Extras`, for each takes its part of the time that is left."""
+    objective, seed = work.objective, work.seed
+    newton = work.attempt("the way to the local minimum", 10, lambda: _newton(work, floor))
     noise = None
     if objective.examples >= 3:
         noise = work.attempt(
-            "the gradient noise",
-            0,
-            lambda: noise_scale(objective, seed=seed, deadline=work.share(0.3)),
-            gradients=5,
+            "the gradient noise", 0, lambda: noise_scale(objective, seed=seed, deadline=work.share(0.3)), gradients=5
         )
     density = work.attempt(
         "the spectral density",
         2 * min(LEAST_STEPS, objective.size),
-        lambda: _density(operator, ends, floor, work, probes, probe_steps, memory, seed),
+        lambda: _density(work, ends, floor, probes, probe_steps),
     )
-    found_trace = work.attempt("the trace", 6, lambda: trace_of(operator, products=work.affords(60), seed=seed))
-    fisher = work.attempt(
-        "the Gauss-Newton matrix", 30, lambda: _gauss_newton(objective, memory, seed, work.deadline), gradients=2
-    )
-    return _record(
-        objective=objective,
-        value=value,
-        gradient=gradient,
-        top=top,
-        ends=ends,
-        floor=floor,
-        density=density,
-        lr=lr,
-        momentum=momentum,
-        newton=newton,
-        noise=noise,
-        found_trace=found_trace,
-        fisher=fisher,
-        products=operator.count,
-        seconds=time.monotonic() - start,
-        work=work,
-    )
+    trace = work.attempt("the trace", 6, lambda: trace_of(work.operator, products=work.affords(60), seed=seed))
+    fisher = work.attempt("the Gauss-Newton matrix", 30, lambda: _gauss_newton(work), gradients=2)
+    return _Extras(newton, noise, density, trace, fisher)
+
+
+def _timed(measure: Callable[[], Found]) -> tuple[Found, float]:
+    """What it gives, and the seconds it took."""
+    began = time.monotonic()
+    return measure(), time.monotonic() - began
 
 
 @dataclass
 class _Work:
-    """The time there is, what a product and a gradient take, and what had to be left out."""
+    """On what, the time and memory there are, what a product and a gradient take, and what had to be left out."""
 
-    deadline: float
+    objective: Objective
+    gradient: Tensor  # [P]
+    operator: Products  # the Hessian
+    started: float  # time.monotonic
+    budget: float
     gradient_seconds: float
+    memory: int
+    seed: int
     product_seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def deadline(self) -> float:
+        return self.started + self.budget
 
     def affords(self, products: int, part: float = 0.5) -> int:
         """As many of these products as fit into this part of the time left."""
@@ -184,10 +190,10 @@ def _affordable(steps: int, size: int, memory: int, notes: list[str]) -> int:
     return min(steps, most)
 
 
-def _newton(operator: Products, gradient: Tensor, floor: float, deadline: float) -> NewtonAngle:
-    way = newton_direction(operator, gradient, damping=floor, deadline=deadline)
+def _newton(work: _Work, floor: float) -> NewtonAngle:
+    way = newton_direction(work.operator, work.gradient, damping=floor, deadline=work.share(0.3))
     return NewtonAngle(
-        degrees=angle(-gradient, way.vector),
+        degrees=angle(-work.gradient, way.vector),
         change=way.change,
         damping=floor,
         decrease=way.decrease,
@@ -195,17 +201,15 @@ def _newton(operator: Products, gradient: Tensor, floor: float, deadline: float)
     )
 
 
-def _density(
-    operator: Products, ends: Extremes, floor: float, work: _Work, probes: int, steps: int, memory: int, seed: int
-) -> Density:
+def _density(work: _Work, ends: Extremes, floor: float, probes: int, steps: int) -> Density:
     if ends.complete:
         none = ends.values.new_zeros(1, 1)
-        return Density(none, none, ends.values, operator.size)
+        return Density(none, none, ends.values, work.operator.size)
     products = work.affords(probes * steps, 0.7)
     steps = min(steps, max(LEAST_STEPS, products // 2))
     probes = max(2, min(probes, products // steps))
     return spectral_density(
-        operator, probes=probes, steps=steps, outliers=_known(ends, floor), seed=seed, memory=memory // 2
+        work.operator, probes=probes, steps=steps, outliers=_known(ends, floor), seed=work.seed, memory=work.memory // 2
     )
 
 
@@ -221,32 +225,24 @@ def _known(ends: Extremes, floor: float) -> Eigenpairs:
     )
 
 
-def _gauss_newton(objective: Objective, memory: int, seed: int, deadline: float) -> Estimate:
-    found = extremes(
-        gauss_newton(objective, memory=memory), smallest=0, tol=1e-2, steps=100, seed=seed, deadline=deadline
-    )
+def _gauss_newton(work: _Work) -> Estimate:
+    operator = gauss_newton(work.objective, memory=work.memory)
+    found = extremes(operator, smallest=0, tol=1e-2, steps=100, seed=work.seed, deadline=work.deadline)
     return Estimate(float(found.largest.values[0]), float(found.largest.errors[0]))
 
 
 def _record(
-    *,
-    objective: Objective,
+    work: _Work,
     value: float,
-    gradient: Tensor,
-    top: int,
     ends: Extremes,
+    extras: _Extras,
     floor: float,
-    density: Density | None,
+    *,
+    top: int,
     lr: float | None,
     momentum: Sequence[float],
-    newton: NewtonAngle | None,
-    noise: NoiseScale | None,
-    found_trace: Trace | None,
-    fisher: Estimate | None,
-    products: int,
-    seconds: float,
-    work: _Work,
 ) -> Curvature:
+    objective, gradient, density = work.objective, work.gradient, extras.density
     norm = float(gradient.norm())
     drop = unused_drop(norm, ends.scale, value)
     largest = float(ends.largest.values[0])
@@ -272,15 +268,15 @@ def _record(
         max_lr_momentum={f"{each:g}": largest_rate(largest, each) for each in momentum},
         lr=used,
         lr_given=lr is not None,
-        trace=found_trace,
+        trace=extras.trace,
         effective_rank=rank,
         density=None if density is None else _points(density, moments),
-        gauss_newton=fisher,
-        noise=noise,
-        newton=newton,
+        gauss_newton=extras.gauss_newton,
+        noise=extras.noise,
+        newton=extras.newton,
         converged=ends.converged,
-        products=products,
-        seconds=seconds,
+        products=work.operator.count,
+        seconds=time.monotonic() - work.started,
         gradient_seconds=work.gradient_seconds,
         notes=tuple(work.notes),
         ends=ends,

@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ravine.curvature.objective import Objective, Part
 from ravine.curvature.twice import check_functions, differentiated_twice
+from ravine.engines.memory import keeping
 from ravine.errors import SettingError
 
 __all__ = ["Dense", "Operator", "Products", "gauss_newton", "hessian"]
@@ -177,16 +178,7 @@ def _linearized(objective: Objective, linearize: Linearize, part: Part) -> Linea
 def _graph_bytes(objective: Objective, linearize: Linearize, part: Part) -> int:
     """Bytes that a batch's graph keeps, beside the network and the examples; shows that there is a product at all."""
     check_functions(objective.name, objective.loss_of(part.x, part.y))
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*objective.module.parameters(), *part[:2])}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with keeping([*objective.module.parameters(), *part[:2]]) as kept:
         linear = _linearized(objective, linearize, part)
     with differentiated_twice(objective.name):
         linear([torch.zeros_like(param) for param in objective.params], False)

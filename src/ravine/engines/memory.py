@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["saved_bytes", "trial_bytes"]
+__all__ = ["keeping", "saved_bytes", "trial_bytes"]
 
 TENSORS_PER_PARAMETER = 10
 """Parameters, gradients, two of state, their change, best weights; copies of four while engines are timed."""
@@ -22,16 +25,23 @@ def saved_bytes(module: nn.Module, x: Tensor) -> int:
 
     The module is run once in training mode: hand in one that is thrown away.
     """
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers(), x)}
+    with keeping([*module.parameters(), *module.buffers(), x]) as kept:
+        out = module.train()(x)
+    assert out is not None, "the graph must live until it is measured"
+    return sum(kept.values())
+
+
+@contextmanager
+def keeping(own: Iterable[Tensor]) -> Iterator[dict[int, int]]:
+    """Bytes of each storage that autograd keeps in the block, by address; `own` tensors are not counted."""
+    known = {tensor.untyped_storage().data_ptr() for tensor in own}
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in known:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        out = module.train()(x)
-    assert out is not None, "the graph must live until it is measured"
-    return sum(kept.values())
+        yield kept

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from ravine.reports.gallery import figures
 from ravine.reports.landscape import Asked, walked, write_landscape
 
-from ..test_browser import ARGUMENTS
+from ..browsing import Visit, needs_chromium
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH; CI installs it")
+pytestmark = needs_chromium
 
 DRAWN = """name => {
   const box = document.getElementById(name);
@@ -36,29 +34,11 @@ MOVE = """([name, control, value]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-class Reader:
-    """A page opened, and all that it complained of or fetched from elsewhere."""
+class Reader(Visit):
+    """A page that may fetch what lies beside it."""
 
     def __init__(self, browser: Browser, path: Path, theme: str = "light", width: int = 1000) -> None:
-        self.complaints: list[str] = []
-        self.page: Page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=theme)
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        home = path.parent.as_uri()
-        self.page.on("request", lambda asked: self.fetched(asked.url, home))
-        self.page.goto(path.as_uri())
-
-    def fetched(self, url: str, home: str) -> None:
-        if not url.startswith((home, "data:", "blob:")):
-            self.complaints.append(f"request: {url}")
+        super().__init__(browser, path, theme, width, home=path.parent.as_uri())
 
     def look_at(self, name: str, theme: str = "light") -> None:
         self.page.locator(f"#{name}").scroll_into_view_if_needed()
@@ -74,9 +54,6 @@ class Reader:
             timeout=10_000,
         )
         return self.page.evaluate(LENGTHS, name)
-
-    def scrolls_sideways(self) -> bool:
-        return self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
 
 
 SOME = ("three-ravines", "cliff", "momentum-map", "rosenbrock-3d", "schedules")
