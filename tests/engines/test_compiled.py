@@ -220,7 +220,7 @@ def test_a_damaged_object_is_made_again(fresh: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "says"), [("no-such-compiler", "no C compiler was found"), ("false", "could not compile a rule")]
+    ("named", "says"), [("no-such-compiler", "no C compiler was found"), ("false", "could not compile a step")]
 )
 def test_without_a_compiler_the_rule_runs_as_it_is_and_that_is_said_once(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, named: str, says: str

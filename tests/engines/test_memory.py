@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from ravine.engines.memory import saved_bytes, trial_bytes
+from ravine.engines.memory import ACTIVATIONS, TENSORS_PER_PARAMETER, out_of_memory, saved_bytes, trial_bytes
 
 
 def test_a_hidden_layer_is_kept_once_and_inputs_and_weights_are_not_counted() -> None:
@@ -21,6 +22,23 @@ def test_kept_activations_grow_with_the_batch() -> None:
 
 def test_frozen_parameters_cost_no_state() -> None:
     module = nn.Linear(10, 10, bias=False)
-    assert trial_bytes(module, torch.zeros(1, 10)) == 10 * 100 * 4
+    assert trial_bytes(module, torch.zeros(1, 10)) == TENSORS_PER_PARAMETER * 100 * 4
     module.requires_grad_(False)
     assert trial_bytes(module, torch.zeros(1, 10)) == 0
+
+
+def test_what_autograd_keeps_is_counted_with_its_gradients_and_temporary_results() -> None:
+    module = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
+    parameters = 3 * 5 + 5 + 5 * 2 + 2
+    assert trial_bytes(module, torch.zeros(7, 3)) == 4 * (TENSORS_PER_PARAMETER * parameters + ACTIVATIONS * 7 * 5)
+
+
+def test_memory_that_runs_out_is_told_from_other_errors() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**55, dtype=torch.uint8)
+    assert out_of_memory(caught.value)
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(RuntimeError) as other:
+        torch.ones(2) @ torch.ones(3)
+    assert not out_of_memory(other.value)
+    assert not out_of_memory(ValueError("not enough memory"))

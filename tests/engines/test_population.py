@@ -5,6 +5,7 @@ Letters in shapes: K trials, B batch.
 
 from __future__ import annotations
 
+import random
 import re
 import warnings
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ravine.engines import Engine, Population
+from ravine.engines import Choice, Engine, Population
 from ravine.engines.threads import threads
 from ravine.errors import ModelError, SettingError
 from ravine.models import mlp
@@ -69,7 +70,7 @@ class Refuses(Base):
     def forward(self, x: Tensor) -> Tensor:
         if torch._C._functorch.is_batchedtensor(self.linear.weight):
             raise ValueError
-        return self.linear(x)
+        return F.softplus(self.linear(x))  # which is not said in C
 
 
 class Draws(Base):
@@ -410,3 +411,88 @@ def test_a_rule_that_averages_on_the_side_takes_a_penalty_only_by_its_gradient(g
     with pytest.raises(SettingError, match="ScheduleFreeSGD averages its weights on the side"):
         Population([linear()], [ScheduleFreeSGD()], F.cross_entropy, **given)
     Population([linear()], [ScheduleFreeSGD()], F.cross_entropy, penalties=[L2(0.1)]).step(*batches()[0], [0.1])
+
+
+def net() -> nn.Module:
+    return mlp((4,), 3, hidden=[9])
+
+
+def test_an_engine_that_c_cannot_serve_goes_on_stacked_and_says_why() -> None:
+    found = population(lambda: nn.Sequential(nn.Linear(4, 3), nn.Softplus()), engine="compiled")
+    found.step(*batches()[0], RATES)
+    assert found.engine == "stacked"
+    assert found.choice.reason == "not compiled: aten.softplus.default is not said in C yet"
+
+
+class DrawsInPython(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * random.random()  # noqa: S311 - as users do
+
+
+def test_a_forward_that_c_would_not_follow_is_given_up_at_its_first_steps() -> None:
+    found = population(DrawsInPython, engine="compiled")
+    found.step(*batches()[0], RATES)
+    assert found.engine == "stacked"
+    assert found.choice.reason == "not compiled: DrawsInPython does not do the same at every step"
+
+
+def test_a_batch_of_another_shape_is_no_business_of_the_c_that_there_is() -> None:
+    one, other = (population(net, engine=engine) for engine in ("compiled", "stacked"))
+    for size in (10, 10, 10, 7, 1, 10):
+        x, y = batches()[0]
+        for each in (one, other):
+            each.step(x[:size], y[:size], RATES)
+    assert one.engine == "compiled"
+    torch.testing.assert_close(one.stack.flat, other.stack.flat, rtol=1e-5, atol=1e-6)
+
+
+def test_penalties_and_limits_come_between_gradients_and_rule_in_c_too() -> None:
+    flats = []
+    for engine in ("compiled", "stacked"):
+        found = Population(
+            [made(net, k) for k in range(K)],
+            [SGD(momentum=0.9)] * K,
+            F.cross_entropy,
+            engine=engine,
+            penalties=[L2(0.1), None, L1(0.02)],
+            limits=[None, MaxNorm(0.5), None],
+        )
+        for x, y in batches():
+            record = found.step(x, y, RATES)
+        assert found.engine == engine
+        flats.append(torch.cat([found.stack.flat, torch.stack(record, dim=1)], dim=1))
+    torch.testing.assert_close(flats[0], flats[1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_compiled_choice_is_repeated_to_the_bit() -> None:
+    first = population(net, engine="compiled")
+    again = Population(
+        [made(net, k) for k in range(K)], [SGD(momentum=0.9)] * K, F.cross_entropy, engine=Choice("compiled", 1, "")
+    )
+    for x, y in batches():
+        one, other = first.step(x, y, RATES), again.step(x, y, RATES)
+        assert torch.equal(one.loss, other.loss)
+    assert again.choice == ("compiled", 1, "")
+    assert torch.equal(first.stack.flat, again.stack.flat)
+
+
+@both_engines
+def test_bfloat16_trains_float32_weights_to_nearly_the_same_loss(engine: Engine) -> None:
+    losses = {}
+    for precision in ("full", "bfloat16"):
+        found = Population(
+            [made(net, k) for k in range(K)], [AdamW()] * K, F.cross_entropy, engine=engine, precision=precision
+        )
+        losses[precision] = torch.stack([found.step(*batches()[0], [0.01] * K).loss for _ in range(20)])
+        assert found.stack.flat.dtype == found.stack.grads.dtype == torch.float32
+    assert not torch.equal(losses["full"], losses["bfloat16"])
+    # Eight bits of a product's digits: 2^-8 of each logit, which are about 1 here.
+    torch.testing.assert_close(losses["bfloat16"].float(), losses["full"], rtol=0.02, atol=0.02)
+
+
+def test_a_precision_that_there_is_not_is_refused() -> None:
+    with pytest.raises(SettingError, match="precision is 'half': write 'full'"):
+        Population([made(net, 0)], [SGD()], F.cross_entropy, precision="half")
+    found = Population([made(net, 0)], [SGD()], F.cross_entropy, precision="bfloat16", engine="compiled")
+    with pytest.raises(SettingError, match="a compiled step has full precision"):
+        found.step(*batches()[0], RATES[:1])

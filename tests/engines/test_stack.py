@@ -69,3 +69,17 @@ def test_a_parameter_without_a_gradient_this_time_forgets_the_last_one(k: int | 
     first, *others = found.slopes.values()
     trials = range(2) if k is None else [k]
     assert all(not first[trial].any() and all(other[trial].all() for other in others) for trial in trials)
+
+
+def test_the_first_trials_lie_in_the_same_memory() -> None:
+    stack = Stack([nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)) for _ in range(4)])
+    part = stack.first(2)
+    assert len(part) == 2
+    part.flat.fill_(3.0)
+    part.buffers["1.running_mean"].fill_(4.0)
+    assert (stack.flat[:2] == 3).all()
+    assert not (stack.flat[2:] == 3).any()
+    assert (stack.modules[1][1].running_mean == 4).all()
+    assert (stack.modules[2][1].running_mean == 0).all()
+    assert part.leaves["0.weight"].data_ptr() == stack.leaves["0.weight"].data_ptr()
+    assert len(stack.first(9)) == 4

@@ -2,6 +2,6 @@
 
 from ravine.engines.loss import Loss
 from ravine.engines.packing import Layout
-from ravine.engines.population import Choice, Engine, Population, StepRecord
+from ravine.engines.population import Choice, Engine, Population, Precision, StepRecord
 
-__all__ = ["Choice", "Engine", "Layout", "Loss", "Population", "StepRecord"]
+__all__ = ["Choice", "Engine", "Layout", "Loss", "Population", "Precision", "StepRecord"]

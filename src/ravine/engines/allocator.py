@@ -12,7 +12,7 @@ import ctypes
 import functools
 import sys
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["give_back", "keep_freed_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _LIMIT = 2**30  # the largest value mallopt takes is an int
@@ -27,3 +27,11 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return all(mallopt(parameter, _LIMIT) == 1 for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD))
+
+
+def give_back() -> bool:
+    """Hand what this process has freed back to the system: after work whose like does not come again. False where
+    that cannot be done.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    return trim is not None and trim(0) == 1

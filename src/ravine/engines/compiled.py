@@ -56,6 +56,15 @@ static void run(int64_t n, const double *by, REAL *restrict change_,
     }}
 }}
 
+/* Tensor after tensor, by the thread that calls. */
+void rows(int64_t tensors, const int64_t *sizes, const double *by, int64_t stride, REAL **change, REAL ***of)
+{{
+    for (int64_t t = 0; t < tensors; t++) {{
+        const int64_t from = 0;
+        run(sizes[t], by + t * stride, change[t], {arguments});
+    }}
+}}
+
 /* Tensors end to end are one long row of numbers, cut into one piece for each thread. */
 void step(int64_t tensors, const int64_t *sizes, const double *by, int64_t stride, int64_t threads,
           REAL **change, REAL ***of)
@@ -83,8 +92,10 @@ class CompiledRule:
 
     def __init__(self, work: Arithmetic, dtype: torch.dtype) -> None:
         self.work, self.dtype = work, dtype
-        self._step = load(_text(work, REALS[dtype])).step
+        library = load(_text(work, REALS[dtype]))
+        self._step = library.step
         self._step.restype = None
+        self.rows = ctypes.cast(library.rows, ctypes.c_void_p).value or 0  # for other C to call
 
     def __reduce__(self) -> tuple[type[CompiledRule], tuple[Arithmetic, torch.dtype]]:
         """Copied and pickled as what it does: the address of a function means nothing elsewhere."""

@@ -28,10 +28,10 @@ class CompilerError(Exception):
 
 
 @functools.cache
-def load(text: str) -> ctypes.CDLL:
-    """The library that this C text compiles to. Raises CompilerError."""
-    compiler = _compiler()
-    key = hashlib.sha256("\0".join([text, *compiler, *FLAGS, _processor()]).encode()).hexdigest()[:32]
+def load(text: str, *flags: str) -> ctypes.CDLL:
+    """The library that this C text compiles to, with FLAGS and more flags. Raises CompilerError."""
+    compiler = [*_compiler(), *FLAGS, *flags]
+    key = hashlib.sha256("\0".join([text, *compiler, _processor()]).encode()).hexdigest()[:32]
     place = _folder() / f"{key}.so"
     if place.exists():
         try:
@@ -48,7 +48,7 @@ def _build(text: str, compiler: list[str], place: Path) -> ctypes.CDLL:
         with tempfile.TemporaryDirectory(dir=place.parent) as room:
             source, halfway, whole = (Path(room) / name for name in ("rule.c", "rule.o", "rule.so"))
             source.write_text(text)
-            said = _run([*compiler, *FLAGS, *parallel, "-c", str(source), "-o", str(halfway)])
+            said = _run([*compiler, *parallel, "-c", str(source), "-o", str(halfway)])
             # Linked without OpenMP: its symbols are those of the copy that torch brought.
             said = said or _run([*compiler, "-shared", str(halfway), "-o", str(whole), "-lm"])
             if said:
@@ -60,7 +60,7 @@ def _build(text: str, compiler: list[str], place: Path) -> ctypes.CDLL:
                 continue
             os.replace(whole, place)
             return library
-    raise CompilerError(f"{shlex.join(compiler)} could not compile a rule: {said.strip().splitlines()[0]}")
+    raise CompilerError(f"{compiler[0]} could not compile a step: {said.strip().splitlines()[0]}")
 
 
 def _run(words: list[str]) -> str:

@@ -116,6 +116,10 @@ class Constraints:
         self.limits = StackedLimits.of(limits, module, layout) if limits is not None else None
         self.proximal = proximal and self.penalties is not None
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return self.penalties is not None or self.limits is not None
+
     @property
     def project(self) -> bool:
         """Whether weights move once more after the rule."""

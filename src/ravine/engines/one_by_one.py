@@ -21,7 +21,7 @@ from ravine.engines.ownership import Own
 from ravine.engines.stack import Stack
 from ravine.randomness import seeded
 
-__all__ = ["Habits", "habits_of", "single_losses", "single_outputs"]
+__all__ = ["Habits", "habits_of", "single_loss", "single_losses", "single_outputs"]
 
 
 class Habits(NamedTuple):
@@ -38,20 +38,26 @@ def single_losses(
 
     draws: (seed, step) of each trial, for a model that draws from the global generator.
     """
-    losses = []
-    for k, module in enumerate(stack.modules):
-        if not module.training:
-            module.train()
-        with seeded(draws[k][0], "step", draws[k][1]) if habits.draws else nullcontext():
-            value = loss(module(x[k] if own.x else x), y[k] if own.y else y)
-        value.backward()  # not autograd.grad: hooks and checkpointing of a user's model want it
-        stack.gather([param.grad for param in stack.params[k]], k)
-        for param in stack.params[k]:
-            param.grad = None  # the next backward then hands its own tensor over, and nothing is summed
-        if habits.rebinds:
-            stack.collect(k)
-        losses.append(value.detach())
-    return torch.stack(losses)
+    each = range(len(stack))
+    return torch.stack([single_loss(stack, loss, x, y, k, own=own, habits=habits, draw=draws[k]) for k in each])
+
+
+def single_loss(
+    stack: Stack, loss: Loss, x: Tensor, y: Tensor, k: int, *, own: Own, habits: Habits, draw: tuple[int, int]
+) -> Tensor:
+    """Loss of trial k, a scalar; its gradients land in row k of `stack.grads`."""
+    module = stack.modules[k]
+    if not module.training:
+        module.train()
+    with seeded(draw[0], "step", draw[1]) if habits.draws else nullcontext():
+        value = loss(module(x[k] if own.x else x), y[k] if own.y else y)
+    value.backward()  # not autograd.grad: hooks and checkpointing of a user's model want it
+    stack.gather([param.grad for param in stack.params[k]], k)
+    for param in stack.params[k]:
+        param.grad = None  # the next backward then hands its own tensor over, and nothing is summed
+    if habits.rebinds:
+        stack.collect(k)
+    return value.detach()
 
 
 @torch.no_grad()
@@ -68,14 +74,16 @@ def habits_of(stack: Stack, x: Tensor) -> Habits:
     """What the first trial's module does on a batch x, [B, ...]. Generators and buffers are left as they were."""
     module = stack.modules[0]
     saved = {name: (buffer, buffer.clone()) for name, buffer in module.named_buffers()}
-    with seeded(0, "probe"):
-        start = _generator_state(x.device)
-        module.train()(x)
-        draws = not torch.equal(start, _generator_state(x.device))
-    rebinds = any(buffer is not saved[name][0] for name, buffer in module.named_buffers() if name in saved)
-    for buffer, value in saved.values():
-        buffer.copy_(value)
-    stack.bind()
+    try:
+        with seeded(0, "probe"):
+            start = _generator_state(x.device)
+            module.train()(x)
+            draws = not torch.equal(start, _generator_state(x.device))
+        rebinds = any(buffer is not saved[name][0] for name, buffer in module.named_buffers() if name in saved)
+    finally:
+        for buffer, value in saved.values():
+            buffer.copy_(value)
+        stack.bind()
     return Habits(draws, rebinds)
 
 

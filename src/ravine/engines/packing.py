@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -28,12 +29,12 @@ class Layout:
     decaying: frozenset[str]
     dtype: torch.dtype
 
-    @property
+    @cached_property
     def decayed(self) -> int:
         """How many entries at the start of a row decay."""
         return sum(math.prod(shape) for name, shape in self.shapes.items() if name in self.decaying)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """P, entries in a row."""
         return sum(math.prod(shape) for shape in self.shapes.values())

@@ -1,9 +1,9 @@
 """A population: K trials of one structure, trained at once. A single training run is a population of one.
 
-Two engines turn a batch into gradients over the same packed memory: `stacked` (vmap) and `one by one`. The
-first batch decides: a model that vmap refuses is trained one by one, and `choice.reason` names what vmap
-said; otherwise both are timed, on one thread and on all, and the fastest is taken. The update is packed
-either way, and so is what holds the weights back: penalties and limits on their norm.
+Three engines turn a batch into gradients over the same packed memory: `compiled` (a trial's whole step as C), `stacked`
+(vmap) and `one by one`. The first batch decides: those that can run the model are timed, on one thread and on all, and
+the fastest is taken; `choice.reason` names what they took, or what vmap said of a model that it refuses. The update is
+packed either way, and so is what holds the weights back: penalties and limits on their norm.
 
 Letters in shapes: K trials, B batch, N examples.
 """
@@ -11,30 +11,46 @@ Letters in shapes: K trials, B batch, N examples.
 from __future__ import annotations
 
 import copy
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
+from ravine.engines.allocator import give_back
+from ravine.engines.compiled_steps import CompiledSteps
 from ravine.engines.constraints import Constraints
 from ravine.engines.loss import Loss
-from ravine.engines.one_by_one import Habits, habits_of, single_losses, single_outputs
+from ravine.engines.memory import out_of_memory
+from ravine.engines.one_by_one import Habits, habits_of, single_loss, single_losses, single_outputs
 from ravine.engines.ownership import Own
-from ravine.engines.recorded import Recorder
+from ravine.engines.recorded import CHECKS, Recorder
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import hush_slow_operations, stacked_outputs
 from ravine.engines.threads import threads
-from ravine.engines.updates import Update, update_for
+from ravine.engines.updates import CompiledUpdate, update_for
 from ravine.errors import ModelError, SettingError
 from ravine.regularization import MaxNorm, Penalty
 from ravine.rules import Rule
 
-__all__ = ["Choice", "Engine", "Population", "StepRecord"]
+__all__ = ["Choice", "Engine", "Population", "Precision", "StepRecord"]
 
-Engine = Literal["auto", "stacked", "one by one"]
+Engine = Literal["auto", "compiled", "stacked", "one by one"]
+
+
+Precision = Literal["full", "bfloat16"]
+
+HEAD_START = 0.9
+"""Gradients alone are timed, for the update would need copies of all memory; what is compiled moves the weights in the
+same pass, which saves a tenth or more of a step."""
+
+
+FEWEST, SAMPLE = 4, 2**22
+"""Engines are timed on so many trials at least, and on no more than have so many bytes of weights: timing must not take
+more memory than training."""
 
 
 class Choice(NamedTuple):
@@ -66,7 +82,9 @@ class Population:
     penalties: K, or None for a trial without; their strengths may differ, their choice of parameters may not.
     proximal: apply them by their proximal operator, after the rule and with its rate, instead of by their gradient.
     limits: K max-norm constraints likewise, applied last.
-    Raises SettingError when rules, penalties or limits do not agree, and for a proximal step or a limit
+    precision: "bfloat16" runs forward and loss under torch's autocast: products in bfloat16, weights, gradients and
+        rule in float32. Meant for GPUs, where it is faster; evaluation stays in float32.
+    Raises SettingError for an unknown precision, when rules, penalties or limits do not agree, and for a proximal step or a limit
     beside a rule that averages on the side: the average would not keep it.
     """
 
@@ -81,13 +99,17 @@ class Population:
         penalties: Sequence[Penalty | None] | None = None,
         proximal: bool = False,
         limits: Sequence[MaxNorm | None] | None = None,
+        precision: Precision = "full",
     ) -> None:
+        if precision not in get_args(Precision):
+            raise SettingError(f"precision is {precision!r}: write 'full', or 'bfloat16' on a GPU that has it.")
         if len(modules) != len(rules):
             raise ModelError(
                 f"a population needs one rule per module: got {len(modules)} modules and {len(rules)} rules."
             )
-        self.stack, self.loss = Stack(modules), loss
-        self._recorder = Recorder(self.stack, loss)
+        self.stack, self.loss, self.precision = Stack(modules), loss, precision
+        self._recorder, self._compiled = Recorder(self.stack, loss), CompiledSteps(self.stack, loss)
+        give_back()  # what the modules held before the stack took them over
         self.update = update_for(rules, self.stack.layout, self.stack.flat)
         self.constraints = Constraints(
             modules[0], self.stack.layout, len(modules), penalties=penalties, proximal=proximal, limits=limits
@@ -100,7 +122,8 @@ class Population:
         self.seeds = list(seeds) if seeds is not None else list(range(len(modules)))
         self.steps = 0
         self._given = isinstance(engine, Choice)
-        alone = len(modules) == 1
+        self._free = engine == "auto" or self._given  # to go over to another engine
+        alone = len(modules) == 1 and engine != "compiled"
         if isinstance(engine, Choice):
             self.choice = engine
         else:
@@ -129,26 +152,70 @@ class Population:
         x [B, ...], y [B]: a batch that all trials share; with own=True x [K, B, ...], y [K, B], one each.
         own_targets: whether y is one each, where that differs from x.
         lr: K rates.
-        Raises SettingError when what is one each does not begin with K.
+        Raises SettingError when what is one each does not begin with K, and whatever model or loss raise: the
+        population is then as it was before.
         """
         each = Own(own, own if own_targets is None else own_targets)
         each.check(x, y, len(self))
         if self._habits is None:
             self._look_at(x, y, each)
+        self.stack.mark()
         self.steps += 1
         self.stack.set_step(self.steps)
-        losses = self._losses(self.engine, x, y, each)
-        return self._move(self.update, self.stack.flat, losses, lr)
+        try:
+            return self._at_once(x, y, each, lr) or self._move(self._losses(self.engine, x, y, each), lr)
+        except Exception as error:
+            self.steps -= 1
+            self.stack.undo()
+            if not self._may_part(error) or self.culprits(x, y, own=own, own_targets=own_targets):
+                raise
+            refused = _refusal(self.stack.modules[0], error)
+        self.choice = Choice("one by one", self.choice.threads, refused)
+        return self.step(x, y, lr, own=own, own_targets=own_targets)
+
+    def _may_part(self, error: Exception) -> bool:
+        """Whether a step that raised may be tried one by one: a forward may come to what vmap refuses at a later step."""
+        return self.engine != "one by one" and self._free and not out_of_memory(error)
+
+    def culprits(
+        self, x: Tensor, y: Tensor, *, own: bool = False, own_targets: bool | None = None
+    ) -> dict[int, Exception]:
+        """What each trial raises whose next step raises when it is taken alone, by position. Nothing moves.
+
+        For a batch whose `step` has raised: a stack raises for all when one does.
+        """
+        each, found = Own(own, own if own_targets is None else own_targets), dict[int, Exception]()
+        self.stack.mark()
+        self.stack.set_step(self.steps + 1)
+        for k, seed in enumerate(self.seeds):
+            draw = (seed, self.steps + 1)
+            try:
+                single_loss(self.stack, self.loss, x, y, k, own=each, habits=self._habits or Habits(), draw=draw)
+            except Exception as error:
+                found[k] = error.with_traceback(None)  # a traceback would keep the step's memory alive
+        self.stack.undo()
+        return found
 
     def set_momentum(self, values: Sequence[float]) -> None:
         """Give each trial another momentum (for Adam's kind, beta1) from the next step on: K values."""
         self.update.set_momentum(values)
 
+    def _at_once(self, x: Tensor, y: Tensor, own: Own, lr: Sequence[float]) -> StepRecord | None:
+        """The whole step in one call, where gradients and rule are both compiled and nothing comes between them."""
+        if self.engine != "compiled" or not isinstance(self.update, CompiledUpdate) or self.constraints:
+            return None
+        if not self._has_c(x, y, own):
+            return None
+        move = self.update.move(self.stack.flat, self.stack.grads, lr, self.steps)
+        losses, norms = self._compiled.moved(x, y, move)
+        return StepRecord(losses, norms.grads, norms.change / norms.before)
+
     @torch.no_grad()
-    def _move(self, update: Update, flat: Tensor, losses: Tensor, lr: Sequence[float]) -> StepRecord:
+    def _move(self, losses: Tensor, lr: Sequence[float]) -> StepRecord:
+        flat = self.stack.flat
         before = torch.linalg.vector_norm(flat, dim=1)
         self.constraints.before_(self.stack.grads, flat)
-        change = update.step(flat, self.stack.grads, lr, max(self.steps, 1))
+        change = self.update.step(flat, self.stack.grads, lr, self.steps)
         self.constraints.after_(flat, change, lr)
         grad_norm = torch.linalg.vector_norm(self.stack.grads, dim=1)
         return StepRecord(losses, grad_norm, torch.linalg.vector_norm(change, dim=1) / before)
@@ -171,9 +238,45 @@ class Population:
         chosen = torch.tensor(list(index), dtype=torch.int64, device=self.device)
         self.stack.keep(chosen)
         self._recorder = Recorder(self.stack, self.loss)
+        self._compiled = self._compiled.serving(self.stack)
         self.update.keep(chosen)
         self.constraints.keep(chosen)
         self.seeds = [self.seeds[k] for k in index]
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that `restore` needs to go on to the same bits: tensors in use (write them down before the next step) and
+        plain values. What a module keeps in attributes of its own, beside its buffers, is not in it.
+        """
+        return {
+            "steps": self.steps,
+            "choice": list(self.choice) if self._habits is not None or self._given else None,
+            "stack": self.stack.snapshot(),
+            "update": self.update.snapshot(),
+            "recorder": self._recorder.snapshot(),
+            "compiled": self._compiled.snapshot(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from the snapshot of a population of the same modules, rules and settings, less the same trials.
+
+        The engine is the one that was chosen there; nothing is measured again.
+        """
+        self.steps = saved["steps"]
+        if saved["choice"] is not None:
+            self.choice, self._given = Choice(*saved["choice"]), True
+        self.stack.restore(saved["stack"])
+        self.update.restore(saved["update"])
+        self._recorder.restore(saved["recorder"])
+        self._compiled.restore(saved["compiled"])
+
+    def twin(self) -> Population:
+        """The same trials over the same memory, so that `keep` can part them: each trial to one of the two, for modules
+        are not copied.
+        """
+        twin = copy.copy(self)
+        twin.stack, twin.update = copy.copy(self.stack), copy.copy(self.update)
+        twin.constraints = copy.deepcopy(self.constraints)
+        return twin
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of trial k's state_dict: the weights to evaluate."""
@@ -198,46 +301,70 @@ class Population:
         """Choose engine and threads on the first batch; parameters and buffers are left as they were."""
         self._habits = habits_of(self.stack, x[0] if own.x else x)
         obstacle = self._obstacle(self._habits)
-        if obstacle and self.choice.engine == "stacked":
+        if obstacle and self.choice.engine in ("stacked", "compiled"):
             raise ModelError(f"{obstacle}; write engine='auto' or 'one by one'.")
         if obstacle:
             self.choice = Choice("one by one", self.choice.threads, obstacle)
+        if self.engine == "compiled" and self.precision != "full":
+            raise SettingError(f"a compiled step has full precision, got {self.precision!r}: write engine='auto'.")
+        if self.engine == "compiled":
+            self._has_c(x, y, own)
         if self._given:
             return
         saved = {key: buffer.clone() for key, buffer in self.stack.buffers.items()}
         try:
             hush_slow_operations()
-            self.choice = self._fastest(x, y, own)
-            self._recorder.doubt()
+            if self.engine == "auto" and self.precision == "full":
+                self._compiled.fits(x, y, own)
+            few = max(FEWEST, SAMPLE // (self.stack.flat[0].nbytes))
+            self.choice = self._first(few)._fastest(x[:few] if own.x else x, y[:few] if own.y else y, own)
         finally:
             for key, buffer in self.stack.buffers.items():
                 buffer.copy_(saved[key])
+            give_back()
+
+    def _first(self, count: int) -> Population:
+        """The first trials over the same memory, to be timed."""
+        first = copy.copy(self)
+        first.stack = self.stack.first(count)
+        first._recorder, first._compiled = Recorder(first.stack, self.loss), self._compiled.serving(first.stack)
+        return first
+
+    def _has_c(self, x: Tensor, y: Tensor, own: Own) -> bool:
+        """Whether a compiled step serves this batch; a population that relied on it goes on stacked when it never will."""
+        if self._compiled.agrees(x, y, own):
+            return True
+        if self._compiled.refusal and self.engine == "compiled":
+            self.choice = Choice("stacked", self.choice.threads, f"not compiled: {self._compiled.refusal}")
+        return False
 
     def _fastest(self, x: Tensor, y: Tensor, own: Own) -> Choice:
-        """Time this step with every engine that is allowed, on one thread and on all; the update runs on copies."""
-        update, flat, lr = copy.deepcopy(self.update), self.stack.flat.clone(), [0.0] * len(self)
-
-        def step(engine: Engine) -> StepRecord:
-            return self._move(update, flat, self._losses(engine, x, y, own), lr)
-
+        """Time the gradients of this batch with every engine that is allowed, on one thread and on all."""
         counts = [1, None] if self.device.type == "cpu" and torch.get_num_threads() > 1 else [None]
-        engines: list[Engine] = ["stacked", "one by one"] if self.choice.engine == "auto" else [self.choice.engine]
+        engines: list[Engine] = [self.choice.engine]
+        if self.choice.engine == "auto":
+            engines = ["stacked", "one by one"]
+            if self.precision == "full" and all(self._compiled.agrees(x, y, own) for _ in range(CHECKS)):
+                engines = ["compiled", *engines]
         timed: dict[tuple[Engine, int | None], float] = {}
         reason = self.choice.reason
         for engine in engines:
             try:
                 for count in counts:
                     with threads(count):
-                        timed[engine, count] = _seconds(lambda engine=engine: step(engine))  # type: ignore[misc]
+                        limit = 3 * min(timed.values(), default=math.inf)
+                        timed[engine, count] = _seconds(lambda engine=engine: self._losses(engine, x, y, own), limit)  # type: ignore[misc]
             except Exception as refusal:  # whatever vmap, or the model under it, raises is the reason
-                if engine == "one by one" or len(engines) == 1:
+                if engine == "one by one" or len(engines) == 1 or out_of_memory(refusal):
                     raise
-                said = str(refusal).strip().splitlines() or [type(refusal).__name__]
-                reason = f"vmap cannot run {type(self.stack.modules[0]).__name__}: {said[0]}"
-        (engine, count), best = min(timed.items(), key=lambda item: item[1])
-        if len({engine for engine, _ in timed}) > 1:
-            other = min(seconds for (name, _), seconds in timed.items() if name != engine)
-            reason = f"measured: {1e3 * best:.2f} ms a step {engine}, {1e3 * other:.2f} ms otherwise"
+                reason = _refusal(self.stack.modules[0], refusal)
+        (engine, count), best = min(
+            timed.items(), key=lambda item: item[1] * (HEAD_START if item[0][0] == "compiled" else 1)
+        )
+        tried = {name: min(s for (other, _), s in timed.items() if other == name) for name, _ in timed}
+        if len(tried) > 1:
+            others = ", ".join(f"{1e3 * seconds:.2f} {name}" for name, seconds in tried.items() if name != engine)
+            reason = f"measured: {1e3 * best:.2f} ms for the gradients {engine}, {others}"
         return Choice(engine, count, reason)
 
     def _obstacle(self, habits: Habits) -> str:
@@ -248,17 +375,34 @@ class Population:
         return f"{name} assigns a buffer anew, which a stack of trials cannot follow" if habits.rebinds else ""
 
     def _losses(self, engine: Engine, x: Tensor, y: Tensor, own: Own) -> Tensor:
-        if engine == "stacked":
+        """Losses, [K]; gradients land in the packed buffer."""
+        if self.precision == "full":
+            return self._losses_as_it_is(engine, x, y, own)
+        # Without its cache, which would hold on to last step's weights.
+        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+            return self._losses_as_it_is(engine, x, y, own)
+
+    def _losses_as_it_is(self, engine: Engine, x: Tensor, y: Tensor, own: Own) -> Tensor:
+        if engine == "compiled" and self._has_c(x, y, own):
+            return self._compiled.losses(x, y)
+        if engine in ("stacked", "compiled"):
             return self._recorder.losses(x, y, own=own)
         draws = [(seed, self.steps) for seed in self.seeds]
         return single_losses(self.stack, self.loss, x, y, own=own, habits=self._habits or Habits(), draws=draws)
 
 
-def _seconds(work: Callable[[], StepRecord]) -> float:
-    """The fastest of three runs after one to warm up."""
+def _seconds(work: Callable[[], Tensor], limit: float) -> float:
+    """The fastest of three runs after one to warm up; beyond `limit` seconds one will do."""
     taken = []
     for _ in range(4):
         start = time.perf_counter()
-        work().loss.sum().item()  # .item() waits for the device
+        work().sum().item()  # .item() waits for the device
         taken.append(time.perf_counter() - start)
+        if len(taken) == 2 and taken[1] > limit:
+            break
     return min(taken[1:])
+
+
+def _refusal(module: nn.Module, error: Exception) -> str:
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return f"vmap cannot run {type(module).__name__}: {said[0]}"

@@ -11,7 +11,7 @@ Letters in shapes: K trials, B batch.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from ravine.engines.ownership import Own
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import losses_and_slopes, stacked_losses
 
-__all__ = ["Recorder"]
+__all__ = ["CHECKS", "CannotRecordError", "Recorder", "Results", "Writing", "alike", "attributes", "hooked"]
 
 CHECKS = 2
 """Steps at which list and stack are both run and compared, each time that the list is new to its surroundings."""
@@ -60,12 +60,21 @@ class Recorder:
         """Compare list and stack at the next steps again: they will be of other batches."""
         self._doubtful = CHECKS
 
+    def snapshot(self) -> dict[str, Any]:
+        """What has been found out about the list. List and stack may round differently, so a resumed run must know."""
+        return {"refusal": self.refusal, "doubtful": self._doubtful}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what was found out in an earlier process: the list is written anew, and compared no more than there."""
+        self.refusal, self._doubtful = saved["refusal"], saved["doubtful"]
+
     def losses(self, x: Tensor, y: Tensor, *, own: Own) -> Tensor:
         """Losses of one batch, [K]; gradients land in `stack.grads`."""
         kind = (_layout(x), _layout(y), own)
         if self._kind is None:
             self._kind = kind
-            self._record(x, y, own)
+            if not self.refusal:
+                self._record(x, y, own)
         if self._list is None or kind != self._kind:
             return stacked_losses(self.stack, self.loss, x, y, own=own)
         if self._doubtful:
@@ -85,11 +94,11 @@ class Recorder:
             )
 
         try:
-            if any(_hooked(part) for part in module.modules()):
+            if any(hooked(part) for part in module.modules()):
                 raise CannotRecordError(f"{type(module).__name__} has hooks")
-            before = _attributes(module)
+            before = attributes(module)
             self._list = written_down(step, [*_copies(self.stack), x, y])
-            if _attributes(module) != before:
+            if attributes(module) != before:
                 raise CannotRecordError(f"{type(module).__name__} counts its steps")
         except Exception as refusal:  # a forward may do anything; the stacked step is there for what a list is not
             self._give_up(refusal)
@@ -110,7 +119,7 @@ class Recorder:
             return losses
         gradients = zip(slopes, self.stack.slopes.values(), strict=True)
         pairs = [(listed, losses), *((s, view) for s, view in gradients if s is not None)]
-        if not all(_alike(*pair) for pair in [*pairs, *zip(copies, _tensors(self.stack), strict=True)]):
+        if not all(alike(*pair) for pair in [*pairs, *zip(copies, _tensors(self.stack), strict=True)]):
             name = type(self.stack.modules[0]).__name__
             self._give_up(CannotRecordError(f"{name} does not do the same at every step"))
         return losses
@@ -121,7 +130,7 @@ def written_down(step: Callable[..., Results], given: Sequence[Tensor]) -> Calla
 
     Raises CannotRecordError when a number leaves the tensors on the way, for what follows may depend on it.
     """
-    writing = _Writing(given)
+    writing = Writing(given)
     with writing:
         results = step(*given)
     writing.graph.output(tree_map_only(Tensor, lambda tensor: writing.nodes[tensor], results))
@@ -129,8 +138,13 @@ def written_down(step: Callable[..., Results], given: Sequence[Tensor]) -> Calla
     return torch.no_grad()(fx.GraphModule(writing.constants, writing.graph))
 
 
-class _Writing(TorchDispatchMode):
+class Writing(TorchDispatchMode):
     """Writes every operation that reaches the tensors into a graph."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would otherwise load its compiler at the first operation, which takes one to two seconds."""
+        return False
 
     def __init__(self, given: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -193,19 +207,19 @@ def _copies(stack: Stack) -> list[Tensor]:
     return [*leaves.values(), *(tensor.clone(memory_format=torch.preserve_format) for tensor in others)]
 
 
-def _hooked(module: nn.Module) -> bool:
+def hooked(module: nn.Module) -> bool:
     """Whether something listens that a list would not tell."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(module, kind) for kind in kinds)
 
 
-def _attributes(module: nn.Module) -> list[dict[str, object]]:
+def attributes(module: nn.Module) -> list[dict[str, object]]:
     """The plain values that a forward may read and change."""
     plain = (bool, int, float, str, type(None))
     return [{name: value for name, value in vars(m).items() if isinstance(value, plain)} for m in module.modules()]
 
 
-def _alike(found: Tensor, wanted: Tensor) -> bool:
+def alike(found: Tensor, wanted: Tensor) -> bool:
     """Equal but for rounding, as a GPU adds in another order every time."""
     wanted = wanted.detach()
     if not wanted.is_floating_point():

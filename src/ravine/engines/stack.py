@@ -8,7 +8,9 @@ Letters in shapes: K trials, P parameters of one trial.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +30,10 @@ class Stack:
             raise ModelError("a population needs at least one module, got none.")
         self.modules = list(modules)
         self.layout = Layout.of(modules[0])
-        self.flat = torch.stack([self._row(module) for module in modules])
+        params = next(p for p in modules[0].parameters() if p.requires_grad)
+        self.flat = torch.empty(len(modules), self.layout.size, dtype=self.layout.dtype, device=params.device)
+        for row, module in zip(self.flat, modules, strict=True):
+            row.copy_(self._row(module))
         self.buffers = {
             name: torch.stack([dict(module.named_buffers())[name] for module in modules])
             for name, _ in modules[0].named_buffers()
@@ -55,7 +60,7 @@ class Stack:
 
     def _attach(self) -> None:
         """Point leaves, parameters and buffers at the packed memory."""
-        self.grads = torch.zeros_like(self.flat)
+        self.grads = torch.empty_like(self.flat)  # takes no memory until an engine writes it
         self.slopes = self.layout.views(self.grads)
         self.params: list[list[nn.Parameter]] = []  # of each module, in packed order
         self.leaves = {name: view.detach().requires_grad_() for name, view in self.layout.views(self.flat).items()}
@@ -66,6 +71,9 @@ class Stack:
                 param.data = leaf.detach()[k]
         self.bind()
         self._noises = [name for name, _ in noises(self.modules[0])]
+        drawn = {f"{name}.{each}" if name else each for name in self._noises for each in ("p", "seed", "step")}
+        self._moving = [buffer for name, buffer in self.buffers.items() if name not in drawn]
+        self._marked = [buffer.clone() for buffer in self._moving]
         idle = {name: not self._setting(name, "p").any() for name in self._noises}
         for module in self.modules:
             for name, layer in noises(module):
@@ -98,6 +106,21 @@ class Stack:
         for name in self._noises:
             self._setting(name, "step").fill_(step)
 
+    @torch.no_grad()
+    def mark(self) -> None:
+        """Note the buffers that a forward may change (batch norm's), so that `undo` can take a step back that raised."""
+        if self._moving:
+            torch._foreach_copy_(self._marked, self._moving)
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        """The buffers as they were at the last `mark`, and every gradient that was left lying about gone."""
+        if self._moving:
+            torch._foreach_copy_(self._moving, self._marked)
+        for param in (param for params in self.params for param in params):
+            param.grad = None
+        self.bind()
+
     def _setting(self, layer: str, name: str) -> Tensor:
         """A buffer of a layer that drops something, [K]."""
         return self.buffers[f"{layer}.{name}" if layer else name]
@@ -109,6 +132,28 @@ class Stack:
         self.buffers = {name: stacked[index] for name, stacked in self.buffers.items()}
         self.frozen = {name: stacked[index] for name, stacked in self.frozen.items()}
         self._attach()
+
+    def first(self, count: int) -> Stack:
+        """The first `count` trials, fewer when there are fewer, over the same memory. Not to be trained on its own."""
+        part = copy.copy(self)
+        part.modules, part.params = self.modules[:count], self.params[:count]
+        part.flat, part.grads = self.flat[:count], self.grads[:count]
+        part.slopes = self.layout.views(part.grads)
+        part.leaves = {name: leaf.detach()[:count].requires_grad_() for name, leaf in self.leaves.items()}
+        part.buffers = {name: stacked[:count] for name, stacked in self.buffers.items()}
+        part.frozen = {name: stacked[:count] for name, stacked in self.frozen.items()}
+        return part
+
+    def snapshot(self) -> dict[str, Any]:
+        """Parameters and buffers of all trials: the memory in use, so write it down before the next step."""
+        return {"flat": self.flat, "buffers": self.buffers}
+
+    @torch.no_grad()
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from the snapshot of a stack of as many modules of this structure."""
+        self.flat.copy_(saved["flat"])
+        for name, stacked in self.buffers.items():
+            stacked.copy_(saved["buffers"][name])
 
     def state(self, k: int) -> dict[str, Tensor]:
         """A copy of trial k's state_dict: plain tensors that share nothing with training."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from ravine.engines.compiled import Addresses, CompiledRule, addresses, compiled
+from ravine.engines.compiled_step import Move
 from ravine.engines.fused import Kernel, kernel_of
 from ravine.engines.packing import Layout
 from ravine.engines.stacking import one_trial, per_trial, stack_rules, take_trials, with_momentum, without_decay
@@ -45,6 +46,14 @@ class Update(Protocol):
         """Forget all trials but `index`."""
         ...
 
+    def snapshot(self) -> Any:
+        """The rule's state as lists of tensors: the ones in use, so write them down before the next step."""
+        ...
+
+    def restore(self, saved: Any) -> None:
+        """Go on from the snapshot of an update of the same rules and trials. A cycle of the momentum sets it anew."""
+        ...
+
 
 class Elementwise:
     """What updates of elementwise rules share: none averages on the side, so what is trained is what is kept."""
@@ -72,6 +81,12 @@ def update_for(rules: Sequence[Rule], layout: Layout, flat: Tensor) -> Update:
     return PackedUpdate(stacked, layout, flat)
 
 
+def refilled(like: Any, saved: Sequence[Tensor | None]) -> Any:
+    """A state like `like`, on its device, with copies of what was saved."""
+    pairs = zip(like, saved, strict=True)
+    return type(like)(*(None if kept is None else kept.to(own.device, copy=True) for own, kept in pairs))
+
+
 def rows(state: Any, index: Tensor) -> Any:
     """A state (a NamedTuple of tensors or None) for the trials `index` alone."""
     return type(state)(*(None if t is None else t[index] for t in state))
@@ -88,17 +103,26 @@ class PackedUpdate(Elementwise):
 
     def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
         rates = per_trial(lr, flat.device)
-        for i, (cut, rule) in enumerate(zip(self.cuts, self.rules, strict=True)):
-            part = flat[:, cut]
-            moved, self.states[i] = rule.update(part, grads[:, cut], self.states[i], lr=rates, step=step)
-            torch.sub(moved, part, out=self.change[:, cut])
-            part.copy_(moved)
+        found = [
+            rule.update(flat[:, cut], grads[:, cut], state, lr=rates, step=step)
+            for cut, rule, state in zip(self.cuts, self.rules, self.states, strict=True)
+        ]  # all, before anything moves: a rule that raises leaves the weights as they were
+        for cut, (moved, _) in zip(self.cuts, found, strict=True):
+            torch.sub(moved, flat[:, cut], out=self.change[:, cut])
+            flat[:, cut] = moved
+        self.states = [state for _, state in found]
         return self.change
 
     def keep(self, index: Tensor) -> None:
         self.rules = [take_trials(rule, index) for rule in self.rules]
         self.states = [rows(state, index) for state in self.states]
         self.change = self.change[index]
+
+    def snapshot(self) -> list[list[Tensor | None]]:
+        return [list(state) for state in self.states]
+
+    def restore(self, saved: Any) -> None:
+        self.states = [refilled(*pair) for pair in zip(self.states, saved, strict=True)]
 
 
 class CompiledUpdate(Elementwise):
@@ -111,14 +135,27 @@ class CompiledUpdate(Elementwise):
         self.change = torch.empty_like(flat)
 
     def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
-        rates, trials = per_trial(lr), len(flat)
-        decayed, size = self.layout.decayed, self.layout.size
-        both = [_table(rule.coefficients(rates, step), trials) for rule in self.rules]  # two, each [K, 1 + C]
-        by = torch.stack(both, dim=1).flatten().tolist()  # trial after trial: its weights that decay, the others
-        sizes = [decayed, size - decayed] * trials
         change, *places = (self._starts(t) for t in (self.change, flat, grads, *self.state) if t is not None)
-        self.code.call(sizes, places, by, change)
+        self.code.call(self._sizes(len(flat)), places, self._numbers(lr, step).flatten().tolist(), change)
         return self.change
+
+    def move(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Move:
+        """The same step for other C to take, trial by trial."""
+        fields = [t for t in (flat, grads, *self.state) if t is not None]
+        assert all(t.is_contiguous() and t.dtype == self.code.dtype for t in fields)
+        return Move(self.code.rows, self.layout.decayed, self._numbers(lr, step), fields)
+
+    def _numbers(self, lr: Sequence[float], step: int) -> Tensor:
+        """The sign of the gradient and the C numbers, [2K, 1 + C]: of a trial's weights that decay, of its others."""
+        rates = per_trial(lr)
+        first = _table(self.rules[0].coefficients(rates, step), len(lr))
+        decay = getattr(self.rules[0], "weight_decay", 0.0)
+        nothing = not isinstance(decay, Tensor) and decay == 0
+        others = first if nothing else _table(self.rules[1].coefficients(rates, step), len(lr))
+        return torch.stack([first, others], dim=1).flatten(0, 1)
+
+    def _sizes(self, trials: int) -> list[int]:
+        return [self.layout.decayed, self.layout.size - self.layout.decayed] * trials
 
     def _starts(self, packed: Tensor) -> Addresses:
         """Where in a tensor like flat, [K, P], the two parts of each trial begin."""
@@ -132,6 +169,12 @@ class CompiledUpdate(Elementwise):
         self.rules = [take_trials(rule, index) for rule in self.rules]
         self.state = rows(self.state, index)
         self.change = self.change[index]
+
+    def snapshot(self) -> list[Tensor | None]:
+        return list(self.state)
+
+    def restore(self, saved: Any) -> None:
+        self.state = refilled(self.state, saved)
 
 
 def _table(by: Any, trials: int) -> Tensor:
@@ -168,6 +211,13 @@ class FusedUpdate(Elementwise):
         self.states = [self.states[k] for k in index.tolist()]
         self.change = self.change[index]
 
+    def snapshot(self) -> list[list[list[Tensor | None]]]:
+        return [[list(state) for state in pair] for pair in self.states]
+
+    def restore(self, saved: Any) -> None:
+        pairs = zip(self.states, saved, strict=True)
+        self.states = [[refilled(*each) for each in zip(own, kept, strict=True)] for own, kept in pairs]
+
 
 class MappedUpdate:
     """A rule with a norm or a matrix in it: each parameter by itself, trials mapped with vmap."""
@@ -179,19 +229,24 @@ class MappedUpdate:
         self.states = {name: _stacked([rule.init(one) for one in param]) for name, param in layout.views(flat).items()}
 
     def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
-        before, slopes, rates = flat.clone(), self.layout.views(grads), per_trial(lr, flat.device)
-        for name, param in self.layout.views(flat).items():
+        slopes, rates = self.layout.views(grads), per_trial(lr, flat.device)
+        params, found, states = self.layout.views(flat), dict[str, Tensor](), dict[str, Any]()
+        for name, param in params.items():
             by = narrow(self.rules[name].coefficients(rates, step), param)
             by = type(by)(*(v.flatten() if isinstance(v, Tensor) else v for v in by))  # [K], one number a trial
             dims = type(by)(*(0 if isinstance(v, Tensor) else None for v in by))
             held = self.states[name]
             one = _without_gaps(self.rules[name], held)
-            moved, tensors = vmap(one, in_dims=(0, 0, 0, dims))(
+            found[name], tensors = vmap(one, in_dims=(0, 0, 0, dims))(
                 param, slopes[name], [t for t in held if t is not None], by
             )
-            self.states[name] = _refill(held, tensors)
-            param.copy_(moved)
-        return flat - before
+            states[name] = _refill(held, tensors)
+        change = torch.empty_like(flat)  # only now, when no rule has raised, anything moves
+        for name, view in self.layout.views(change).items():
+            torch.sub(found[name], params[name], out=view)
+            params[name].copy_(found[name])
+        self.states = states
+        return change
 
     def set_momentum(self, values: Sequence[float]) -> None:
         self.rules = {name: with_momentum(rule, per_trial(values)) for name, rule in self.rules.items()}
@@ -209,6 +264,12 @@ class MappedUpdate:
     def keep(self, index: Tensor) -> None:
         self.rules = {name: take_trials(rule, index) for name, rule in self.rules.items()}
         self.states = {name: rows(state, index) for name, state in self.states.items()}
+
+    def snapshot(self) -> dict[str, list[Tensor | None]]:
+        return {name: list(state) for name, state in self.states.items()}
+
+    def restore(self, saved: Any) -> None:
+        self.states = {name: refilled(state, saved[name]) for name, state in self.states.items()}
 
 
 def _stacked(states: Sequence[Any]) -> Any:
