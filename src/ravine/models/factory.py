@@ -1,4 +1,4 @@
-"""From what a person names to a checked module: `mlp`, `cnn`, `package.module:factory` or `file.py:factory`.
+"""From what a person names to a checked module: `mlp`, `cnn`, `resnet`, `package.module:factory` or `file.py:factory`.
 
 A factory is a callable that takes (input_shape, outputs), and perhaps settings by keyword, and returns an
 nn.Module. Naming one runs its code: it is the only thing in Ravine that runs code of the user's.
@@ -22,15 +22,17 @@ from torch.nn.parameter import is_lazy
 
 from ravine.errors import ModelError, nearest
 from ravine.models.cnn import cnn
+from ravine.models.initialization import scale_weights
 from ravine.models.mlp import mlp
+from ravine.models.resnet import resnet
 from ravine.randomness import seeded
 from ravine.regularization import dropouts, replace_dropout
 
-__all__ = ["MODELS", "Factory", "Model", "find_factory"]
+__all__ = ["MODELS", "Factory", "Model", "factory_settings", "find_factory"]
 
 Factory = Callable[..., nn.Module]
 
-MODELS: dict[str, Factory] = {"mlp": mlp, "cnn": cnn}
+MODELS: dict[str, Factory] = {"mlp": mlp, "cnn": cnn, "resnet": resnet}
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,11 @@ class Model:
         *,
         dropout: float | None = None,
         depth: float | None = None,
+        scale: float = 1.0,
         device: torch.device | str = "cpu",
     ) -> nn.Module:
         """A fresh module. seed fixes its initial weights and dropout masks; dropout sets the rate of every dropout layer,
-        depth that of its StochasticDepth layers.
+        depth that of its StochasticDepth layers; scale multiplies its initial weights (`scale_weights`).
 
         The global random state is left as it was. Raises ModelError when the factory fails.
         """
@@ -61,6 +64,7 @@ class Model:
             if any(is_lazy(each) for each in (*module.parameters(), *module.buffers())):
                 self._forward(module.eval())  # lazy layers learn their sizes from a first batch
                 module.train()
+        scale_weights(module, scale)
         return replace_dropout(module, seed=seed, p=dropout, depth=depth).to(device)
 
     def check(self) -> nn.Module:
@@ -180,6 +184,17 @@ def _called(
     if not isinstance(module, nn.Module):
         raise ModelError(f"{label} returned {type(module).__name__}; a factory must return an nn.Module.")
     return module
+
+
+def factory_settings(make_model: str | Factory) -> list[str]:
+    """The keywords that a factory takes beside (input_shape, outputs). Raises ModelError when it cannot be found.
+
+    >>> factory_settings("resnet")
+    ['width', 'depth', 'dropout']
+    """
+    factory = find_factory(make_model) if isinstance(make_model, str) else make_model
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in list(inspect.signature(factory).parameters.values())[2:] if p.kind in named]
 
 
 def _check_settings(label: str, factory: Factory, settings: Mapping[str, Any]) -> None:

@@ -21,7 +21,9 @@ from ravine.training.members import KINDS, Trained, averaging_for, plan, train_m
 from ravine.training.objective import LOSSES, headline, losses_of, measure, rank
 from ravine.training.predictor import Predictor, combine, load, save_members
 from ravine.training.run import Averaging, Kept, Run
+from ravine.training.saver import Saver
 from ravine.training.setting import Setting
+from ravine.training.snapshots import State, read_snapshot, write_snapshot
 
 __all__ = [
     "AVERAGES",
@@ -38,8 +40,10 @@ __all__ = [
     "Predictor",
     "Reliability",
     "Run",
+    "Saver",
     "Selection",
     "Setting",
+    "State",
     "Trained",
     "WeightAverage",
     "averaged",
@@ -65,6 +69,7 @@ __all__ = [
     "plan",
     "rank",
     "read_json",
+    "read_snapshot",
     "reestimate_batch_norm",
     "reliability",
     "save_members",
@@ -73,4 +78,5 @@ __all__ = [
     "train_members",
     "write_atomically",
     "write_json",
+    "write_snapshot",
 ]

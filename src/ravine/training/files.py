@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ravine.errors import FolderError
+from ravine.errors import FolderError, WriteError
 
 __all__ = ["read_json", "write_atomically", "write_json"]
 
@@ -29,6 +29,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
@@ -37,13 +38,23 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
-def cannot_write(path: Path, error: OSError) -> FolderError:
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk too: without, a power failure could bring back the old file."""
+    if hasattr(os, "O_DIRECTORY"):  # not on Windows
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def cannot_write(path: Path, error: OSError) -> WriteError:
     """The one line for a folder that cannot be written."""
     if error.errno in _FULL:
-        return FolderError(
+        return WriteError(
             f"no space left while writing {path}: free some, or choose a folder on another disk with --out."
         )
-    return FolderError(f"cannot write {path}: {error.strerror or error}. Choose another folder with --out.")
+    return WriteError(f"cannot write {path}: {error.strerror or error}. Choose another folder with --out.")
 
 
 def write_json(path: Path, record: Any) -> Path:

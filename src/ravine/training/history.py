@@ -6,7 +6,7 @@ train_metric, validation_loss, validation_metric (accuracy or r2), measured in e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ __all__ = ["EPOCH_COLUMNS", "STEP_COLUMNS", "History"]
 
 STEP_COLUMNS = ("trial", "step", "loss", "lr", "grad_norm", "update_ratio")
 EPOCH_COLUMNS = ("trial", "epoch", "step", "train_loss", "train_metric", "validation_loss", "validation_metric")
+
+WHOLE = frozenset(["trial", "epoch", "step"])
+"""Columns of whole numbers."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -68,6 +71,22 @@ class History:
         parts = [block.columns(one) for one in wanted for block in self._blocks if one in block.trials]
         return {name: np.concatenate([part[name] for part in parts]) if parts else np.empty(0) for name in STEP_COLUMNS}
 
+    def snapshot(self) -> dict[str, Any]:
+        """All rows so far. `restore` gives them to another history."""
+        rows = [[row[name] for name in EPOCH_COLUMNS] for row in self._epochs]
+        return {
+            "blocks": [block.snapshot() for block in self._blocks],
+            "epochs": torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(EPOCH_COLUMNS)),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take the rows of a snapshot in place of all that is here. `on_epoch` is not told of them again."""
+        self._blocks, self._open = [_Block.restored(block) for block in saved["blocks"]], {}
+        self._epochs = [
+            {name: int(v) if name in WHOLE else v for name, v in zip(EPOCH_COLUMNS, row, strict=True)}
+            for row in saved["epochs"].tolist()
+        ]
+
     def write(self, folder: Path) -> None:
         """folder/steps.parquet and folder/epochs.parquet."""
         _write(folder / "steps.parquet", self._step_columns(None))
@@ -101,6 +120,19 @@ class _Block:
         if self.full:
             self._seen = self._seen.cpu()
 
+    def snapshot(self) -> dict[str, Any]:
+        rows = self._count
+        step, lr = torch.from_numpy(self._step[:rows]), torch.from_numpy(self._lr[:rows])
+        return {"trials": list(self.trials), "step": step, "lr": lr, "seen": self._seen[:rows]}
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> _Block:
+        """A block of a snapshot; nothing is added to it any more."""
+        block = cls.__new__(cls)
+        block.trials, block._count = tuple(saved["trials"]), len(saved["step"])
+        block._step, block._lr, block._seen = saved["step"].numpy(), saved["lr"].numpy(), saved["seen"]
+        return block
+
     def columns(self, trial: int) -> Columns:
         """The rows of one of the trials, by the names of STEP_COLUMNS."""
         k, rows = self.trials.index(trial), self._count
@@ -110,9 +142,8 @@ class _Block:
 
 
 def _write(path: Path, columns: Columns | dict[str, list[float]]) -> None:
-    whole = {"trial", "step", "epoch"}
     table = pa.table(
-        {name: pa.array(values, pa.int32() if name in whole else pa.float32()) for name, values in columns.items()}
+        {name: pa.array(values, pa.int32() if name in WHOLE else pa.float32()) for name, values in columns.items()}
     )
     write_atomically(path, lambda partial: _parquet(table, partial))
 

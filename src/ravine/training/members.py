@@ -24,7 +24,9 @@ from ravine.regularization import EarlyStopping
 from ravine.training.averages import AVERAGES, EMA, SWA, LastK
 from ravine.training.objective import rank
 from ravine.training.run import Averaging, Kept, Run
+from ravine.training.saver import Saver
 from ravine.training.setting import Setting
+from ravine.training.snapshots import State
 from ravine.types import Metrics
 
 __all__ = ["KINDS", "Trained", "averaging_for", "plan", "train_members"]
@@ -89,6 +91,7 @@ def train_members(
     averaging: Averaging | None = None,
     deadline: float = math.inf,
     on_epoch: Callable[[Run, Sequence[Metrics]], None] = lambda _run, _metrics: None,
+    saver: Saver | None = None,
     **more: Any,
 ) -> Trained:
     """Train for `steps` steps, evaluating after every epoch.
@@ -96,40 +99,80 @@ def train_members(
     patience: end a trial after so many evaluations without a better validation result; its best weights are kept.
     averaging: average the weights of each trial on the side. deadline: time.monotonic seconds at which to stop;
     members that were not reached are missing then, and the best weights stand in when there are none.
-    on_epoch: told the run and the metrics of its trials. more: keywords of `Run`.
+    on_epoch: told the run and the metrics of its trials. saver: writes the state of the training, and has the one to go
+    on with. more: keywords of `Run`.
     """
     per_epoch = len(data.train) // min(setting.batch_size, len(data.train))
     settings, stops = plan(kind, setting, size, steps, per_epoch)
-    run = Run(data, model, settings, steps=steps, averaging=averaging, **more)
-    waiting = {trial: EarlyStopping(patience, mode="max") for trial in run.trials} if patience is not None else {}
-    taken: list[Kept] = []
-    stopped: list[int] = []
-    while not run.finished and run.trials:
-        ahead = [stop for stop in stops if stop > run.step]
-        epoch_end = (run.step // per_epoch + 1) * per_epoch
-        if not run.advance(min([epoch_end, *ahead]) - run.step, deadline=deadline):
-            break
-        metrics = run.evaluate()
-        on_epoch(run, metrics)
-        if run.step in stops:
-            taken.append(dataclasses.replace(run.kept(0, metrics[0]), trial=len(taken)))
-        stopped += _tired(run, waiting, metrics)
-    if not run.finished and run.trials:
-        run.evaluate()
-    members = sorted(taken or run.best.values(), key=lambda kept: rank(kept.validation), reverse=True)
-    return Trained(run, members, tuple(stopped))
+    saver = saver or Saver()
+    run = Run(data, model, settings, steps=steps, averaging=averaging, between=saver.safe, **more)
+    training = _Training(run, stops, patience)
+    if saved := saver.load("train"):
+        training.restore(saved)
+    if not training.over:
+        with saver.during("train", training.snapshot):
+            training.go(per_epoch, deadline, on_epoch)
+            saver.save()
+    members = sorted(training.taken or run.best.values(), key=lambda kept: rank(kept.validation), reverse=True)
+    return Trained(run, members, tuple(training.stopped))
 
 
-def _tired(run: Run, waiting: dict[int, EarlyStopping], metrics: Sequence[Metrics]) -> list[int]:
-    """Drop the trials whose patience is over, and name them."""
-    done = [
-        trial
-        for trial, seen in zip(run.trials, metrics, strict=True)
-        if trial in waiting and waiting[trial].update(rank(seen)[0])
-    ]
-    left = [k for k, trial in enumerate(run.trials) if trial not in done]
-    if done and left:
-        run.keep(left)
-    elif done:
-        run.trials.clear()
-    return done
+class _Training:
+    """A training under way: the run, the members it has given, and whose patience is over."""
+
+    def __init__(self, run: Run, stops: Sequence[int], patience: int | None) -> None:
+        self.run, self.stops = run, stops
+        patient = run.trials if patience is not None else []
+        self.waiting = {trial: EarlyStopping(patience or 0, mode="max") for trial in patient}
+        self.taken: list[Kept] = []
+        self.stopped: list[int] = []
+        self.over = False
+
+    def go(self, per_epoch: int, deadline: float, on_epoch: Callable[[Run, Sequence[Metrics]], None]) -> None:
+        """Train what is left, evaluating after every epoch and at every stop."""
+        run = self.run
+        while not run.finished and run.trials:
+            ahead = [stop for stop in self.stops if stop > run.step]
+            epoch_end = (run.step // per_epoch + 1) * per_epoch
+            if not run.advance(min([epoch_end, *ahead]) - run.step, deadline=deadline):
+                break
+            metrics = run.evaluate()
+            on_epoch(run, metrics)
+            if run.step in self.stops:
+                self.taken.append(dataclasses.replace(run.kept(0, metrics[0]), trial=len(self.taken)))
+            self._drop_tired(metrics)
+        if not run.finished and run.trials:
+            run.evaluate()
+        self.over = True
+
+    def _drop_tired(self, metrics: Sequence[Metrics]) -> None:
+        """Drop the trials whose patience is over."""
+        run, waiting = self.run, self.waiting
+        pairs = zip(run.trials, metrics, strict=True)
+        done = [trial for trial, seen in pairs if trial in waiting and waiting[trial].update(rank(seen)[0])]
+        left = [k for k, trial in enumerate(run.trials) if trial not in done]
+        self.stopped += done
+        if done and left:
+            run.keep(left)
+        elif done:
+            run.trials.clear()
+
+    def snapshot(self) -> State:
+        return {
+            "run": self.run.snapshot(),
+            "history": self.run.history.snapshot(),
+            "waiting": [[trial, stopping.state_dict()] for trial, stopping in self.waiting.items()],
+            "taken": [kept.snapshot() for kept in self.taken],
+            "stopped": self.stopped,
+            "over": self.over,
+        }
+
+    def restore(self, saved: State) -> None:
+        """Go on from the snapshot of a training that was given the same."""
+        trial = self.run.trials[0]  # members that are taken on the way are all of the first
+        self.run.restore(saved["run"])
+        self.run.history.restore(saved["history"])
+        for waits, state in saved["waiting"]:
+            self.waiting[waits].load_state_dict(state)
+        self.taken = [self.run.kept_again(one, trial) for one in saved["taken"]]
+        self.stopped, self.over = list(saved["stopped"]), saved["over"]

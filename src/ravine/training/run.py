@@ -9,10 +9,13 @@ Letters in shapes: K trials, B batch, N examples, T steps.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +34,7 @@ from ravine.training.batches import Batches, check_fit
 from ravine.training.history import History
 from ravine.training.objective import LOSSES, headline, losses_of, measure, rank
 from ravine.training.setting import Setting
+from ravine.training.snapshots import moved
 from ravine.types import Metrics
 
 __all__ = ["TRAIN_ROWS", "Averaging", "Kept", "Run", "outputs_on"]
@@ -49,6 +53,11 @@ class Kept:
     horizon: int  # steps that its schedule was stretched over
     validation: Metrics
     state: dict[str, Tensor]
+    model_settings: Mapping[str, Any] | None = None  # those of its model; None: the model is known without them
+
+    def snapshot(self) -> dict[str, Any]:
+        """All but the setting, which the run knows."""
+        return {name: value for name, value in vars(self).items() if name != "setting"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class Run:
     steps: the horizon T that the schedules are stretched over.
     trials: a number for each setting, used in the history. probe: at most so many rows are looked at per
     evaluation, of training and of validation each (the same rows every time). every: evaluate after so many
-    steps of itself, besides when asked.
+    steps of itself, besides when asked. between: called before every step, where a snapshot is that of a moment.
     """
 
     def __init__(
@@ -81,6 +90,7 @@ class Run:
         probe: int = 10_000,
         every: int | None = None,
         averaging: Averaging | None = None,
+        between: Callable[[], None] = lambda: None,
         engine: Engine | Choice = "auto",
         device: torch.device | str = "cpu",
     ) -> None:
@@ -108,7 +118,10 @@ class Run:
         self.shapes = [s.shape() for s in settings]
         self.plans = {shape: [point_at(shape, t / steps) for t in range(steps)] for shape in set(self.shapes)}
         self.measured: dict[int, list[tuple[float, float]]] = {trial: [] for trial in self.trials}
-        modules = [model.build(s.seed, dropout=s.dropout, depth=s.stochastic_depth, device=device) for s in settings]
+        modules = [
+            model.build(s.seed, dropout=s.dropout, depth=s.stochastic_depth, scale=s.init_scale, device=device)
+            for s in settings
+        ]
         rules = [s.rule() for s in settings]
         self.momenta = [getattr(rule, momentum_of(rule) or "", 0.0) for rule in rules]
         self.population = Population(
@@ -121,8 +134,13 @@ class Run:
             proximal=settings[0].proximal,
             limits=[s.constraint() for s in settings],
         )
-        self.every, self.averaging = every, averaging
+        self.every, self.averaging, self.between = every, averaging, between
+        self._given = dict(zip(self.trials, self.settings, strict=True))
+        self._places = list(range(len(self.trials)))  # where the trials of the population stood among those given
         self.best: dict[int, Kept] = {}
+        self.model_settings = dict(model.settings)
+        self.fault: Exception | None = None  # the last that a step or an evaluation raised
+        self._owed = False  # an evaluation of its own that raised, and is yet to be made
         self._last: tuple[int, list[Metrics]] = (-1, [])
 
     @property
@@ -137,15 +155,20 @@ class Run:
     def advance(self, steps: int, *, deadline: float = float("inf")) -> bool:
         """Take up to `steps` steps; False when `deadline` (time.monotonic seconds) came first."""
         for _ in range(min(steps, self.steps - self.step)):
+            if self._owed:
+                self.evaluate()
+            self.between()
             if time.monotonic() >= deadline:
                 return False
             with threads(self.population.choice.threads):
                 batch = self.batches.at(self.step)
                 rates = self._follow_schedules()
-                record = self.population.step(batch.x, batch.y, rates, own=batch.own, own_targets=batch.own_targets)
+                with self._blaming():
+                    record = self.population.step(batch.x, batch.y, rates, own=batch.own, own_targets=batch.own_targets)
             self.history.step(self.trials, self.step, rates, record)
             self._show_weights()
             if self.every and self.step % self.every == 0:
+                self._owed = True
                 self.evaluate()
         return True
 
@@ -153,7 +176,8 @@ class Run:
         """Metrics of every trial on the validation rows, [K]; the history and the best weights are brought up to date."""
         if self._last[0] == self.step:
             return self._last[1]
-        seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
+        with self._blaming():
+            seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
         losses = {name: losses_of(self.task, *pair).tolist() for name, pair in seen.items()}
         metrics = {name: measure(self.task, *pair, scale=self.scale) for name, pair in seen.items()}
         epoch = -(-self.step // self.steps_per_epoch)
@@ -169,7 +193,7 @@ class Run:
             )
             self.measured[trial].append((self.step / self.steps, losses["validation"][k]))
             self._remember(k, metrics["validation"][k])
-        self._last = (self.step, metrics["validation"])
+        self._last, self._owed = (self.step, metrics["validation"]), False
         return metrics["validation"]
 
     def keep(self, index: Sequence[int]) -> None:
@@ -182,12 +206,75 @@ class Run:
         self.momenta = [self.momenta[k] for k in index]
         self.settings = [self.settings[k] for k in index]
         self.trials = [self.trials[k] for k in index]
+        self._places = [self._places[k] for k in index]
         self._last = (-1, [])
+
+    def culprits(self) -> dict[int, Exception]:
+        """By position, what the trials raise whose next step raises when it is taken alone. Nothing moves."""
+        batch = self.batches.at(self.step)
+        return self.population.culprits(batch.x, batch.y, own=batch.own, own_targets=batch.own_targets)
+
+    def split(self, *parts: Sequence[int]) -> list[Run]:
+        """Several runs that go on as if nothing had happened, one for the trials at each of the lists of positions.
+
+        No trial may go to two of them, and this run must not be used afterwards. The first takes the best weights of
+        trials that were dropped before.
+        """
+        runs: list[Run] = []
+        for index in parts:
+            one = copy.copy(self)
+            one.population, one.batches = self.population.twin(), copy.copy(self.batches)
+            one.averaging = copy.deepcopy(self.averaging)
+            one.keep(index)
+            known = {*one.trials, *(() if runs else self.best.keys() - set(self.trials))}
+            one.best = {trial: kept for trial, kept in self.best.items() if trial in known}
+            runs.append(one)
+        return runs
+
+    @contextmanager
+    def _blaming(self) -> Iterator[None]:
+        """What is raised in here is the model's doing, or the machine's: `fault` tells it from what a listener raises."""
+        try:
+            yield
+        except Exception as error:
+            self.fault = error
+            raise
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that `restore` needs to go on to the same bits, but for the history, which may be shared.
+
+        Tensors are those in use: write them down before the next step.
+        """
+        return {
+            "places": self._places,
+            "trials": self.trials,
+            "population": self.population.snapshot(),
+            "measured": [[trial, pairs] for trial, pairs in self.measured.items()],
+            "best": [kept.snapshot() for kept in self.best.values()],
+            "last": self._last,
+            "average": self.averaging.average.state_dict() if self.averaging is not None else None,
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from the snapshot of a run that was given the same: it has taken its steps and lost its trials."""
+        self.keep(saved["places"])
+        self.trials = list(saved["trials"])
+        self.population.restore(saved["population"])
+        self.measured = {trial: [(at, loss) for at, loss in pairs] for trial, pairs in saved["measured"]}
+        self.best = {one["trial"]: self.kept_again(one) for one in saved["best"]}
+        self._last = (saved["last"][0], saved["last"][1])
+        if self.averaging is not None:
+            self.averaging.average.load_state_dict(moved(saved["average"], self.population.device))
+
+    def kept_again(self, saved: Mapping[str, Any], trial: int | None = None) -> Kept:
+        """What `Kept.snapshot` gave, with the setting of the trial it is of, or of another one."""
+        return Kept(**saved, setting=self._given[saved["trial"] if trial is None else trial])
 
     def kept(self, k: int, validation: Metrics) -> Kept:
         """A copy of the weights of the trial at position k as they are now."""
         epoch = -(-self.step // self.steps_per_epoch)
-        return Kept(self.trials[k], self.settings[k], epoch, self.steps, validation, self.population.state(k))
+        state, built = self.population.state(k), self.model_settings
+        return Kept(self.trials[k], self.settings[k], epoch, self.steps, validation, state, built)
 
     def averaged_state(self, k: int) -> dict[str, Tensor]:
         """The state_dict of the trial at position k with its averaged weights; buffers are those of its last step."""

@@ -11,7 +11,7 @@ from ravine.regularization import L2, Augmentation, ElasticNet, MaxNorm, Mixing,
 from ravine.rules import RULES, Rule
 from ravine.schedules import SCHEDULES, Schedule, WarmRestarts, Warmup
 
-__all__ = ["AUGMENTING", "MIXING", "Setting", "has_momentum"]
+__all__ = ["AUGMENTING", "MIXING", "OF_RULE", "Setting", "has_field"]
 
 MIXING = tuple(field.name for field in dataclasses.fields(Mixing))
 """Settings that change a batch's examples and targets, each off at 0."""
@@ -19,12 +19,16 @@ MIXING = tuple(field.name for field in dataclasses.fields(Mixing))
 AUGMENTING = tuple(field.name for field in dataclasses.fields(Augmentation))
 """Settings that change images, each off at 0."""
 
-_OFF = ("l1", "l2", "proximal", *MIXING, *AUGMENTING)  # not worth a word while they are off
+OF_RULE = {"momentum": "sgd", "beta1": "adamw", "beta2": "adamw"}
+"""Settings that are numbers of the rule, where it has them, and a rule that does."""
+
+_OFF = {**dict.fromkeys(("l1", "l2", "proximal", *MIXING, *AUGMENTING), 0), "init_scale": 1.0}
+"""What is not worth a word, and the value at which it is not."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One trial. Trials that share optimizer, schedule horizon and batch size can be stacked.
+    """One trial. Trials of one `structure`, model and horizon of the schedule can be stacked.
 
     Raises SettingError for an unknown name or a number out of range.
     """
@@ -33,6 +37,9 @@ class Setting:
     lr: float = 1e-3  # peak rate
     weight_decay: float = 0.0  # as the rule means it: coupled for sgd and adam, decoupled for adamw
     momentum: float | None = None  # of a rule that has one, in [0, 1); None is its own, for sgd 0.9 in Nesterov's form
+    beta1: float | None = None  # of a rule of Adam's kind: share of the mean kept each step, in [0, 1); None is its own
+    beta2: float | None = None  # likewise, of the mean square
+    init_scale: float = 1.0  # times the initial weights of two dimensions or more; 1 leaves the model's own
     dropout: float | None = None  # probability of dropping for every dropout layer; None leaves the model's own
     stochastic_depth: float | None = None  # of the last residual branch, less before it; None leaves the model's own
     l1: float = 0.0  # times the sum of |W|, added to the loss; with l2 an elastic net
@@ -71,8 +78,14 @@ class Setting:
             raise SettingError(
                 f"dropout is {self.dropout!r}; it is the probability of dropping and must lie in [0, 1)."
             )
-        if self.momentum is not None and not has_momentum(self.optimizer):
-            raise SettingError(f"{self.optimizer} has no momentum; leave it out, or write optimizer sgd.")
+        if not 0 < self.init_scale < float("inf"):
+            raise SettingError(
+                f"init_scale is {self.init_scale!r}; it multiplies the initial weights and must be a positive number: "
+                "write 1 to leave them as the model draws them."
+            )
+        for name, having in OF_RULE.items():
+            if getattr(self, name) is not None and not has_field(self.optimizer, name):
+                raise SettingError(f"{self.optimizer} has no {name}; leave it out, or write optimizer {having}.")
         if self.cycles is not None and self.schedule != "warm_restarts":
             raise SettingError(f"{self.schedule} has no cycles; leave them out, or write schedule warm_restarts.")
         if self.proximal and not (self.l1 or self.l2):
@@ -86,9 +99,9 @@ class Setting:
 
     def rule(self) -> Rule:
         """The update rule with this trial's numbers."""
-        given: dict[str, Any] = {"weight_decay": self.weight_decay}
-        if self.momentum is not None:
-            given["momentum"] = self.momentum
+        numbers = {name: getattr(self, name) for name in OF_RULE}
+        given: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
+        given["weight_decay"] = self.weight_decay
         if self.optimizer == "sgd":
             momentum = given.setdefault("momentum", 0.9)
             given["nesterov"] = momentum > 0
@@ -115,15 +128,30 @@ class Setting:
         return Augmentation(**{name: getattr(self, name) for name in AUGMENTING})
 
     @property
+    def structure(self) -> tuple[Any, ...]:
+        """What trials must have in common to be stacked: the rule with its choices (Nesterov's form, say), the batch
+        size and the way to penalize. Numbers may differ.
+
+        >>> Setting("sgd", momentum=0.9).structure == Setting("sgd", momentum=0.5, lr=1.0).structure
+        True
+        >>> Setting("sgd", momentum=0.9).structure == Setting("sgd", momentum=0.0).structure
+        False
+        """
+        rule = self.rule()
+        fields = dataclasses.fields(rule)  # type: ignore[arg-type]
+        choices = [getattr(rule, field.name) for field in fields if not isinstance(field.default, float)]
+        return (self.optimizer, self.batch_size, self.proximal, *choices)
+
+    @property
     def order_seed(self) -> int:
         return self.seed if self.order is None else self.order
 
     def hyperparameters(self) -> dict[str, Any]:
         """The settings as plain values, those left at None and what is off left out."""
         values = dataclasses.asdict(self)
-        return {key: value for key, value in values.items() if value is not None and not (key in _OFF and not value)}
+        return {key: value for key, value in values.items() if value is not None and value != _OFF.get(key)}
 
 
-def has_momentum(optimizer: str) -> bool:
-    """Whether a rule has a momentum of its own to set."""
-    return any(field.name == "momentum" for field in dataclasses.fields(RULES[optimizer]))  # type: ignore[arg-type]
+def has_field(optimizer: str, name: str) -> bool:
+    """Whether a rule has a number of that name (one of OF_RULE) to set."""
+    return any(field.name == name for field in dataclasses.fields(RULES[optimizer]))  # type: ignore[arg-type]
