@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ravine.search import Plan, coarse_plan, fit_trials, refine_plan
+from ravine.search import Plan, coarse_plan, fit_trials, refine_plan, waves
 
 SECONDS = st.floats(0.01, 1e5)
 PACES = st.floats(1e-6, 1.0)
@@ -95,3 +95,18 @@ def test_memory_bounds_the_trials() -> None:
 def test_a_model_larger_than_memory_still_gets_one_trial() -> None:
     assert fit_trials(10**9, memory=1) == 1
     assert fit_trials(0, memory=0) == 1
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=80), st.integers(1, 400))
+def test_waves_take_every_trial_once_fit_into_memory_and_are_even(sizes: list[int], memory: int) -> None:
+    found = waves(sizes, memory)
+    assert [i for wave in found for i in wave] == list(range(len(sizes)))
+    assert all(len(wave) == 1 or sum(sizes[i] for i in wave) <= memory for wave in found)
+    lengths = [len(wave) for wave in found]
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_no_more_waves_than_are_needed() -> None:
+    assert waves([10] * 6, memory=60) == [range(6)]
+    assert waves([10] * 6, memory=59) == [range(3), range(3, 6)]
+    assert waves([], memory=1) == []

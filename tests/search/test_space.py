@@ -1,27 +1,16 @@
-"""Spaces: what is no range is refused, regions hold what they were drawn around, ends are recognized."""
+"""Distributions: what is no range is refused, regions hold what they were drawn around, ends are recognized."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ravine.errors import SettingError
-from ravine.search import (
-    KNOWN,
-    SEARCHED,
-    Choice,
-    Log,
-    Uniform,
-    around,
-    capped,
-    check_names,
-    edge_of,
-    parse_space,
-    samples,
-)
+from ravine.search import Choice, Distribution, Int, Log, Uniform, around, edge_of, share_of
 
 RATES = st.floats(1e-8, 1e3)
 
@@ -42,6 +31,12 @@ def test_a_uniform_range_may_reach_below_zero() -> None:
     assert Uniform(-1, 0) == Uniform(-1.0, 0.0)
 
 
+@pytest.mark.parametrize("ends", [(1, 1), (2, 1), (1.0, 4), (1, 2.5), (0, 4, True), (True, 4), (math.nan, 4)])
+def test_a_range_of_whole_numbers_needs_two_rising_ones_and_on_a_log_scale_positive_ones(ends: tuple[Any, ...]) -> None:
+    with pytest.raises(SettingError, match=r"needs two whole numbers, (1 <= )?low < high: write Int\("):
+        Int(*ends)
+
+
 def test_an_empty_choice_is_refused() -> None:
     with pytest.raises(SettingError, match="name at least one option"):
         Choice([])
@@ -50,23 +45,6 @@ def test_an_empty_choice_is_refused() -> None:
 def test_a_choice_from_a_list_equals_one_from_a_tuple() -> None:
     assert Choice(["a", "b"]) == Choice(("a", "b"))
     assert hash(Choice(["a"])) == hash(Choice(("a",)))
-
-
-def test_names_that_can_be_searched_pass() -> None:
-    given = {
-        **KNOWN,
-        "lr": Log(1, 2),
-        "weight_decay": Log(1e-4, 1),
-        "crop": Choice([0, 4]),
-        "optimizer": Choice(["sgd"]),
-    }
-    check_names(given)
-    assert set(given) == set(SEARCHED)
-
-
-def test_a_mistyped_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(SettingError, match="'wieght_decay' cannot be searched; did you mean weight_decay"):
-        check_names({"wieght_decay": Log(1, 2)})
 
 
 @given(values=st.lists(RATES, min_size=1, max_size=5), margin=st.floats(1.1, 10))
@@ -95,6 +73,22 @@ def test_a_uniform_region_is_widened_by_a_tenth_of_the_width_times_the_margin() 
     assert (region.low, region.high) == (2.0, 7.0)
 
 
+@given(values=st.lists(st.integers(8, 512), min_size=1, max_size=5), margin=st.floats(1.1, 10), log=st.booleans())
+def test_a_region_of_whole_numbers_holds_its_values_and_stays_inside_the_old_range(
+    values: list[int], margin: float, log: bool
+) -> None:
+    region = around(Int(8, 512, log), values, margin)
+    assert isinstance(region, Int)
+    assert region.log == log
+    assert 8 <= region.low <= min(values)
+    assert max(values) <= region.high <= 512
+
+
+def test_a_region_of_whole_numbers_is_widened_on_its_own_scale() -> None:
+    assert around(Int(0, 20), [10], 2.0) == Int(6, 14)
+    assert around(Int(1, 512, log=True), [32, 64], 2.0) == Int(16, 128, log=True)
+
+
 def test_a_choice_region_is_the_options_that_were_seen_in_their_old_order() -> None:
     assert around(Choice(["a", "b", "c"]), ["c", "a", "c"], 2.0) == Choice(["a", "c"])
 
@@ -108,50 +102,31 @@ def test_an_end_of_a_log_range_is_measured_in_decades(value: float, edge: str | 
 
 
 @pytest.mark.parametrize(
-    ("value", "edge"), [(0.0, "lower"), (0.07, "lower"), (0.09, None), (0.91, None), (0.93, "upper")]
+    ("value", "edge"), [(1.0, "lower"), (1.07, "lower"), (1.09, None), (1.91, None), (1.93, "upper")]
 )
 def test_an_end_of_a_uniform_range_is_measured_in_its_width(value: float, edge: str | None) -> None:
-    assert edge_of(Uniform(0, 1), value) == edge
+    assert edge_of(Uniform(1, 2), value) == edge
+
+
+@pytest.mark.parametrize(
+    ("d", "value", "edge"),
+    [(Int(1, 9), 1, "lower"), (Int(1, 9), 2, None), (Int(1, 100, log=True), 80, "upper"), (Int(0, 9), 9, "upper")],
+)
+def test_an_end_of_a_range_of_whole_numbers_is_measured_on_its_own_scale(d: Int, value: int, edge: str | None) -> None:
+    assert edge_of(d, value) == edge
+
+
+def test_none_at_all_is_no_edge_for_nothing_lies_below() -> None:
+    assert edge_of(Uniform(0.0, 0.5), 0.0) is None
+    assert edge_of(Int(0, 9), 0) is None
 
 
 def test_a_choice_has_no_ends() -> None:
     assert edge_of(Choice([0.0, 0.9]), 0.9) is None
 
 
-def test_a_space_in_words_is_what_it_would_be_in_python() -> None:
-    found = parse_space(["lr=log(1e-4, 1)", "dropout=uniform(0,.5)", "optimizer=sgd, adamw", "crop=0,2,4", "mixup"])
-    assert found == {
-        "lr": Log(1e-4, 1),
-        "dropout": Uniform(0, 0.5),
-        "optimizer": Choice(["sgd", "adamw"]),
-        "crop": Choice([0, 2, 4]),
-        "mixup": KNOWN["mixup"],
-    }
-
-
-@pytest.mark.parametrize(
-    ("word", "said"),
-    [
-        ("mixupp", "'mixupp' cannot be searched; did you mean mixup"),
-        ("lr", "what to search of lr must be said: write 'lr=log"),
-        ("lr=log(1)", "'lr=log\\(1\\)' cannot be read; write NAME=log"),
-        ("lr=log(a,b)", "cannot be read"),
-        ("lr=", "cannot be read"),
-        ("lr=log(1,0.1)", "needs 0 < low < high"),
-        ("label_smoothing=log(0.1,5)", "label_smoothing is"),
-        ("dropout=uniform(0,2)", "dropout is"),
-        ("optimizer=adamv", "optimizer 'adamv' is not known"),
-        ("crop=log(1,4)", "crop is 1.0"),
-    ],
-)
-def test_a_word_that_is_no_space_is_refused(word: str, said: str) -> None:
-    with pytest.raises(SettingError, match=said):
-        parse_space([word])
-
-
-@pytest.mark.parametrize("name", KNOWN)
-def test_whatever_is_known_is_possible_and_stays_so_when_it_is_widened(name: str) -> None:
-    wide = (
-        capped(name, Log(KNOWN[name].low / 20, KNOWN[name].high * 20)) if isinstance(KNOWN[name], Log) else KNOWN[name]
-    )
-    assert len(samples({name: wide})) == 2
+@pytest.mark.parametrize("d", [Log(1e-3, 10), Uniform(-1, 3), Int(2, 32, log=True), Int(-4, 4)])
+def test_shares_run_from_nothing_to_one(d: Distribution) -> None:
+    assert not isinstance(d, Choice)
+    assert share_of(d, d.low) == 0
+    assert share_of(d, d.high) == pytest.approx(1)

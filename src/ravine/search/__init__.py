@@ -1,46 +1,59 @@
-"""Spaces, samplers, successive halving. Built on Optuna."""
+"""Spaces, samplers, the study, successive halving, and what a finished search has taught. Built on Optuna."""
 
-from ravine.search.halving import Outcome, climb, survivors
-from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan
-from ravine.search.space import (
-    KNOWN,
-    SEARCHED,
-    Choice,
-    Distribution,
-    Log,
-    Space,
-    Uniform,
-    around,
-    capped,
-    check_names,
-    edge_of,
-    parse_space,
-    samples,
-)
+from ravine.search.after import after_search
+from ravine.search.comparable import Compared, comparable, same_ranges
+from ravine.search.grid_or_random import grid_or_random
+from ravine.search.grouping import structures
+from ravine.search.halving import Climb, Outcome, climb, survivors
+from ravine.search.hyperparameters import KNOWN, SEARCHED, applying, capped, check_names, samples
+from ravine.search.importance import importance
+from ravine.search.known import known_settings
+from ravine.search.more_trials import expected_best, more_trials
+from ravine.search.parse import parse_space
+from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan, waves
+from ravine.search.samplers import SAMPLERS, RepeatableSampler
+from ravine.search.space import Choice, Distribution, Int, Log, Space, Uniform, around, edge_of, share_of
 from ravine.search.study import STUDY_NAME, Asked, Study
 
 __all__ = [
     "KNOWN",
+    "SAMPLERS",
     "SEARCHED",
     "STUDY_NAME",
     "Asked",
     "Choice",
+    "Climb",
+    "Compared",
     "Distribution",
+    "Int",
     "Log",
     "Outcome",
     "Plan",
+    "RepeatableSampler",
     "Space",
     "Study",
     "Uniform",
+    "after_search",
+    "applying",
     "around",
     "capped",
     "check_names",
     "climb",
     "coarse_plan",
+    "comparable",
     "edge_of",
+    "expected_best",
     "fit_trials",
+    "grid_or_random",
+    "importance",
+    "known_settings",
+    "more_trials",
     "parse_space",
     "refine_plan",
+    "same_ranges",
     "samples",
+    "share_of",
+    "structures",
     "survivors",
+    "waves",
 ]

@@ -1,4 +1,4 @@
-"""How many trials, and how long each, fit into the time there is.
+"""How many trials, and how long each, fit into the time and the memory there is.
 
 Letters: K trials.
 """
@@ -8,11 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-__all__ = ["Plan", "coarse_plan", "fit_trials", "refine_plan"]
-
-MEMORY = 2 * 2**30
-"""Bytes that the trials of a search may take together."""
+__all__ = ["Plan", "coarse_plan", "fit_trials", "refine_plan", "waves"]
 
 
 @dataclass(frozen=True)
@@ -23,9 +21,27 @@ class Plan:
     rungs: tuple[int, ...]
 
 
-def fit_trials(bytes_each: int, *, memory: int = MEMORY) -> int:
+def fit_trials(bytes_each: int, *, memory: int) -> int:
     """How many trials of so many bytes fit into `memory` bytes at once, at least 1."""
     return max(1, memory // max(bytes_each, 1))
+
+
+def waves(sizes: Sequence[int], memory: int) -> list[range]:
+    """Trials of `sizes` bytes each as few waves of neighbours, by position, that fit into `memory` bytes one after another.
+
+    Waves are as even as their number allows, for a trial is compared with those of its own wave. One that does not fit
+    alone has a wave to itself.
+
+    >>> waves([1, 1, 1, 1, 1], memory=3), waves([9, 1], memory=3), waves([1, 1], memory=3)
+    ([range(0, 2), range(2, 5)], [range(0, 1), range(1, 2)], [range(0, 2)])
+    """
+    count = len(sizes)
+    for number in range(1, count + 1):
+        ends = [count * i // number for i in range(number + 1)]
+        found = [range(start, end) for start, end in pairwise(ends)]
+        if all(len(wave) == 1 or sum(sizes[i] for i in wave) <= memory for wave in found):
+            return found
+    return []
 
 
 def coarse_plan(seconds: float, pace: float, steps_per_epoch: int, most: int) -> Plan:
