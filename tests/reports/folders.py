@@ -18,6 +18,8 @@ import optuna
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .lessons import learnt, nothing_learnt
+
 HOSTILE = [
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -56,7 +58,7 @@ def write_run(
     folder.mkdir(parents=True)
     names = (classes or [str(i) for i in range(10)]) if task == "classification" else []
     write_config(folder, task, names, data)
-    for name, record in list(verdicts(task, names).items())[:steps]:
+    for name, record in list(verdicts(task, names, "<i>activation</i>" if activation else "dropout").items())[:steps]:
         write_json(folder / "steps" / f"{name}.json", record)
     if steps >= 4:
         write_search(folder, task, trials, activation)
@@ -97,7 +99,8 @@ def verdict(step: str, status: str, summary: str, evidence: dict[str, Any], *adv
     return {**fields, "advice": list(advice), "seconds": 4.2}
 
 
-def verdicts(task: str, classes: list[str]) -> dict[str, dict[str, Any]]:
+def verdicts(task: str, classes: list[str], second: str) -> dict[str, dict[str, Any]]:
+    """second: the hyper-parameter that mattered most after the learning rate."""
     draw = np.random.default_rng(0)
     number = task == "classification"
     expected = math.log(len(classes)) if number else 1.0
@@ -112,14 +115,16 @@ def verdicts(task: str, classes: list[str]) -> dict[str, dict[str, Any]]:
         "unit": unit,
     }
     metric = "accuracy" if number else "r2"
+    coarse = searched(12, 4) | {"learnt": learnt(task, second)}
+    refined = searched(12, EPOCHS) | {"learnt": nothing_learnt()}
     return {
         "1-initial-loss": verdict(
             "initial-loss", "pass", "The initial loss is what a fresh network should have.", first
         ),
         "2-overfit": verdict("overfit", "pass", "Five mini-batches were learned by heart.", overfit(metric)),
         "3-lr-range": verdict("lr-range", "pass", "A range of rates was found for each optimizer.", sweeps(draw)),
-        "4-coarse": verdict("coarse", "warn", "The best trial lies at an edge.", searched(12, 4), "Widen lr of sgd."),
-        "5-refine": verdict("refine", "pass", "The best region was searched longer.", searched(12, EPOCHS)),
+        "4-coarse": verdict("coarse", "warn", "The best trial lies at an edge.", coarse, "Widen lr of sgd."),
+        "5-refine": verdict("refine", "pass", "The best region was searched longer.", refined),
         "6-curves": verdict(
             "curves",
             "warn",

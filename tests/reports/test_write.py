@@ -65,7 +65,7 @@ def test_nothing_is_fetched_from_elsewhere(whole):
 
 def test_plotly_is_inlined_once_and_each_figure_has_its_data(whole):
     plots = [attrs["id"] for tag, attrs in whole.elements if tag == "div" and attrs.get("class") == "plot"]
-    assert len(plots) == len(set(plots)) == 17
+    assert len(plots) == len(set(plots)) == 20
     for name in plots:
         assert json.loads(whole.scripts[f"{name}-data"])["data"]
     assert len([tag for tag, attrs in whole.elements if tag == "script" and not attrs]) == 2

@@ -7,9 +7,9 @@ Letters: N initializations, K rates tried, R rates of the range test, S seeds, C
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Answer",
@@ -17,8 +17,13 @@ __all__ = [
     "CurveReading",
     "Evaluation",
     "Evidence",
+    "GridOrRandom",
+    "Importance",
     "InitialLoss",
+    "Learnt",
+    "LeftOut",
     "LrRange",
+    "MoreTrials",
     "Number",
     "Overfit",
     "OverfitCurve",
@@ -159,14 +164,87 @@ class BestOfSearch(Record):
     validation: Scores = {}
 
 
+class LeftOut(Record):
+    """In the place of what a search could not teach."""
+
+    applies: Literal[False]
+    why: str
+
+
+class ImportanceOfOne(Record):
+    share: float  # of the whole, in [0, 1]
+    low: float  # 90 % of its shares in random halves of the trials
+    high: float
+    chance: float  # how often shuffled results make it seem as important
+
+
+class Importance(Record):
+    applies: Literal[True]
+    trials: int
+    quantile: float  # the share of the trials that counts as the best
+    importance: dict[str, ImportanceOfOne]  # by hyper-parameter
+
+
+class MoreTrials(Record):
+    """Gains in accuracy as a share of 1, or in rmse; never negative."""
+
+    applies: Literal[True]
+    trials: int  # N
+    curve: tuple[tuple[int, float], ...] = Field(min_length=1)  # [N] of (number of trials, expected best value)
+    doubling: float  # what N trials brought over N / 2
+    low: float  # in 90 % of the resampled trials
+    high: float
+    before: float  # what N / 2 trials brought over N / 4
+
+
+class NearGrid(Record):
+    """The trials that lie nearest to the points of a grid, and as many taken at random."""
+
+    trials: int
+    best: float  # of those near the grid
+    expected: float  # of those at random, on average
+    low: float  # and in 90 % of the draws
+    high: float
+
+
+class AllTrials(Record):
+    trials: int
+    best: float
+
+
+class GridOrRandom(Record):
+    applies: Literal[True]
+    parameters: tuple[str, str]
+    searched: int  # ranges
+    levels: int  # values of each on the grid
+    distinct: dict[str, int]  # values of the first parameter: of the "grid" and at "random"
+    one: NearGrid  # to the grid's values of the first parameter
+    two: NearGrid  # to its points in the plane of both
+    all: AllTrials
+    places: tuple[tuple[int, float, float, Number, bool], ...] = Field(min_length=1)
+    """Of each trial: its number, the places of both parameters in [0, 1], its value, whether it is near a point of the grid."""
+
+
+class Learnt(Record):
+    """What the trials of one phase have taught, compared at the step that most of them reached."""
+
+    step: int | None = None
+    trials: int
+    importance: Annotated[Importance | LeftOut, Field(discriminator="applies")]
+    more_trials: Annotated[MoreTrials | LeftOut, Field(discriminator="applies")]
+    grid_or_random: Annotated[GridOrRandom | LeftOut, Field(discriminator="applies")]
+
+
 class SearchSummary(Evidence):
     trials: int
     stopped_early: int = 0
     diverged: int = 0
+    failed: int = 0  # raised, or found no memory
     epochs: int | None = None  # of the longest trial
     space: dict[str, Any] = {}
     best: BestOfSearch | None = None
     edges: tuple[str, ...] = ()
+    learnt: Learnt | None = None
 
 
 class CurveReading(Evidence):

@@ -9,6 +9,7 @@ from ravine.reports.figures.curvature import curvature
 from ravine.reports.figures.curves import field_curves, winner_epochs, winner_steps
 from ravine.reports.figures.evaluation import evaluation
 from ravine.reports.figures.initial_loss import initial_loss
+from ravine.reports.figures.learnt import learnt, not_learnt
 from ravine.reports.figures.lr_range import lr_range
 from ravine.reports.figures.overfit import overfit
 from ravine.reports.figures.picture import Picture
@@ -16,7 +17,7 @@ from ravine.reports.figures.reliability import reliability
 from ravine.reports.figures.search import search
 from ravine.reports.folder import Run, StepResult
 from ravine.reports.inspection import Inspection
-from ravine.reports.records import Evidence, InitialLoss, LrRange, Overfit, SearchSummary
+from ravine.reports.records import Evidence, InitialLoss, Learnt, LrRange, Overfit, SearchSummary
 from ravine.reports.tables import Table, curvature_scope, curvature_table, evidence_table, facts, scores_table
 from ravine.reports.wording import duration, number
 
@@ -43,6 +44,7 @@ class Section:
     table: Table | None = None
     advice: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
+    remarks: Sequence[str] = ()  # quiet lines below the pictures
     seconds: str = ""
 
 
@@ -128,12 +130,13 @@ def step_section(run: Run, step: StepResult) -> Section:
         table=None if step.evidence is None else evidence_table(step.evidence),
         advice=step.record.advice,
         pictures=step_pictures(run, step),
+        remarks=step_remarks(step),
         seconds="" if step.record.seconds is None else duration(step.record.seconds),
     )
 
 
 def step_pictures(run: Run, step: StepResult) -> list[Picture]:
-    """What belongs to one step; the search, coarse and refined together, is drawn at its last step."""
+    """What belongs to one step; the search, coarse and refined together, is drawn at its last step, what it taught at each."""
     match step.evidence:
         case InitialLoss() as measured:
             return initial_loss(measured)
@@ -142,11 +145,17 @@ def step_pictures(run: Run, step: StepResult) -> list[Picture]:
         case LrRange() as measured:
             return lr_range(measured)
         case SearchSummary() as measured:
-            return search_pictures(run) if is_last(run, measured) else []
+            drawn = search_pictures(run) if is_last(run, measured) else []
+            return drawn if measured.learnt is None else drawn + learnt_pictures(run, anchor(step), measured.learnt)
         case None:
             return []
         case _:
             return curve_pictures(run)
+
+
+def step_remarks(step: StepResult) -> list[str]:
+    measured = step.evidence
+    return not_learnt(measured.learnt) if isinstance(measured, SearchSummary) and measured.learnt is not None else []
 
 
 def is_last(run: Run, measured: Evidence) -> bool:
@@ -154,8 +163,17 @@ def is_last(run: Run, measured: Evidence) -> bool:
 
 
 def search_pictures(run: Run) -> list[Picture]:
+    return search(run.trials, *score_of(run), run.winner)
+
+
+def learnt_pictures(run: Run, prefix: str, found: Learnt) -> list[Picture]:
+    return learnt(prefix, found, run.trials, *score_of(run))
+
+
+def score_of(run: Run) -> tuple[str, bool]:
+    """What the value of a trial is, and whether a smaller one is better."""
     smaller = run.config.data.task == "regression"
-    return search(run.trials, "validation RMSE" if smaller else "validation accuracy", smaller, run.winner)
+    return "validation RMSE" if smaller else "validation accuracy", smaller
 
 
 def curve_pictures(run: Run) -> list[Picture]:

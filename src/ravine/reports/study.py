@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,22 @@ from urllib.parse import quote
 
 from ravine.errors import FolderError
 
-__all__ = ["STUDY", "Trial", "read_study"]
+__all__ = ["STUDY", "Range", "Trial", "read_study"]
 
 STUDY = "ravine"
 """The study's name in `study.db`."""
 
-Fate = Literal["finished", "stopped early", "diverged", "unfinished"]
+FAILURES = ("raised ", "out of memory")
+"""How the reason begins of a trial that its model, its loss or the machine ended."""
+
+Fate = Literal["finished", "stopped early", "diverged", "failed", "unfinished"]
+
+
+@dataclass(frozen=True)
+class Range:
+    low: float
+    high: float
+    log: bool  # drawn on a log scale
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Trial:
     fate: Fate
     phase: str  # "coarse" or "refine"
     reason: str  # why it was stopped; may be empty
+    ranges: dict[str, Range] = field(default_factory=dict)  # of each parameter that was drawn from one
 
 
 def read_study(path: Path) -> tuple[Trial, ...]:
@@ -68,7 +79,9 @@ def unreadable(path: Path, error: Exception) -> FolderError:
 
 def as_trial(trial: Any) -> Trial:
     """Our view of an optuna.trial.FrozenTrial; a stopped trial counts with its last value on validation."""
-    fates: dict[str, Fate] = {"COMPLETE": "finished", "PRUNED": "stopped early", "FAIL": "diverged"}
+    reason = str(trial.user_attrs.get("reason", ""))
+    failure: Fate = "failed" if reason.startswith(FAILURES) else "diverged"
+    fates: dict[str, Fate] = {"COMPLETE": "finished", "PRUNED": "stopped early", "FAIL": failure}
     value = trial.value
     if value is None and trial.intermediate_values:
         value = trial.intermediate_values[max(trial.intermediate_values)]
@@ -76,8 +89,13 @@ def as_trial(trial: Any) -> Trial:
     return Trial(
         number=trial.number,
         parameters=dict(trial.params),
-        value=None if fate == "diverged" or value is None or not abs(value) < float("inf") else float(value),
+        value=None if fate == failure or value is None or not abs(value) < float("inf") else float(value),
         fate=fate,
         phase=str(trial.user_attrs.get("phase", "coarse")),
-        reason=str(trial.user_attrs.get("reason", "")),
+        reason=reason,
+        ranges={
+            name: Range(float(d.low), float(d.high), d.log)
+            for name, d in trial.distributions.items()
+            if hasattr(d, "low") and not d.single()
+        },
     )

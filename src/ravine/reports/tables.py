@@ -115,8 +115,10 @@ def sweep_row(name: str, sweep: Sweep) -> tuple[str, ...]:
 
 @evidence_table.register
 def _(measured: SearchSummary) -> Table:
+    failed = f", {measured.failed:,} failed" if measured.failed else ""
+    ended = f"{measured.stopped_early:,} stopped early, {measured.diverged:,} diverged{failed}"
     rows: dict[str, object] = {
-        "trials": f"{measured.trials:,} ({measured.stopped_early:,} stopped early, {measured.diverged:,} diverged)",
+        "trials": f"{measured.trials:,} ({ended})",
         "epochs, at most": measured.epochs,
     }
     for name, bounds in measured.space.items():
