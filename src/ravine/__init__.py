@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ravine.api import evaluate as evaluate
     from ravine.api import inspect as inspect
     from ravine.api import lr_range as lr_range
+    from ravine.api import resume as resume
     from ravine.api import train as train
     from ravine.api import tune as tune
     from ravine.recipe.inspection import Inspection as Inspection
@@ -30,6 +31,8 @@ _HOME = {
     "evaluate": "ravine.api",
     "inspect": "ravine.api",
     "lr_range": "ravine.api",
+    "resume": "ravine.api",
+    "run_search": "ravine.api",
     "train": "ravine.api",
     "tune": "ravine.api",
     "Inspection": "ravine.recipe.inspection",
@@ -49,6 +52,8 @@ __all__ = [
     "inspect",
     "load",
     "lr_range",
+    "resume",
+    "run_search",
     "train",
     "tune",
 ]

@@ -1,4 +1,4 @@
-"""The functions that the commands call and that Python programs call: tune, check, lr_range, train, evaluate, inspect.
+"""The functions that the commands call and that Python programs call: tune, check, lr_range, run_search, train, resume, evaluate, inspect.
 
 Each opens a run (data and model checked, then the folder made), walks its part of the recipe, and writes the
 report. They are public as `ravine.tune` and so on.
@@ -7,69 +7,41 @@ report. They are public as `ravine.tune` and so on.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
-from ravine.errors import InputError, SettingError, nearest
+from ravine.errors import InputError, SettingError, WriteError, nearest
+from ravine.models import factory_settings
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.folder import Folder, recorded_answers
-from ravine.recipe.handback import Committee, averaged_if_better, ranked, sampled_outputs, score
+from ravine.recipe.handback import sampled_outputs, score
 from ravine.recipe.inspection import EXAMPLES, Inspection, inspect_trained, trained_with
 from ravine.recipe.loss_slices import other_than
-from ravine.recipe.prepare import device_of, prepare
+from ravine.recipe.one_setting import check_training, train_setting
+from ravine.recipe.opening import MakeModel, Options, open_walk, source_of
+from ravine.recipe.prepare import device_of
 from ravine.recipe.reopen import read_run_record, reopened
+from ravine.recipe.request import read_request
 from ravine.recipe.result import Result
-from ravine.recipe.session import Session, Watcher
-from ravine.recipe.walk import OPTIMIZERS, Walk
-from ravine.regularization import EarlyStopping
+from ravine.recipe.session import Watcher
+from ravine.recipe.walk import OPTIMIZERS, Walk, Wanted
 from ravine.reports import write_report
-from ravine.search import Choice, Space, check_names, samples
-from ravine.training import (
-    Ensemble,
-    History,
-    Run,
-    Setting,
-    averaging_for,
-    check_fit,
-    load,
-    outputs_of,
-    plan,
-    train_members,
-)
-from ravine.training.tensorboard import EventWriter
-from ravine.types import Metrics, Task
+from ravine.search import SAMPLERS, Choice, Space, check_names, samples
+from ravine.training import Ensemble, Setting, load, outputs_of, read_json
+from ravine.types import Metrics
 
-__all__ = ["Options", "check", "evaluate", "inspect", "lr_range", "train", "tune"]
+__all__ = ["Options", "check", "evaluate", "inspect", "lr_range", "resume", "run_search", "train", "tune"]
 
-MakeModel = str | Callable[..., nn.Module]
+Keywords = Mapping[str, Any]
 RECIPE = ("initial-loss", "overfit", "lr-range", "coarse", "refine", "curves", "hand-back")
-
-
-class Options(TypedDict, total=False):
-    """What every run takes. All may be left out."""
-
-    target: str | None  # column of a table
-    task: Task | None  # told apart by the target when not given
-    test: Any  # a file, or a pair of arrays: the test split as it is, never used for choosing
-    categorical: Sequence[str]  # columns to take as categories though they hold numbers
-    settings: Mapping[str, Any] | None  # keywords of the model's factory, such as hidden=(128, 128)
-    batch_size: int | None  # by the size of the data when not given
-    seed: int
-    device: str  # cpu, cuda or auto
-    budget: str | float | None  # wall clock: "60s", "5m", or seconds
-    out: str | Path | None  # the run folder; None writes nothing
-    overwrite: bool  # replace the run folder that stands there
-    watch: Watcher | None  # told how far each step is
-    on_epoch: Callable[[dict[str, float]], None] | None  # told every evaluation of every trial
-    tensorboard: bool  # write event files into the run folder
-    started: float | None  # time.monotonic from which the budget counts
-    command: str | None  # how the run was asked for, for the report
 
 
 def tune(
@@ -84,7 +56,7 @@ def tune(
 ) -> Result:
     """Walk the whole recipe: check, learning-rate range, search, read the curves, hand back the best.
 
-    make_model: mlp, cnn, package.module:factory, file.py:factory, or a callable (input_shape, outputs) -> nn.Module.
+    make_model: mlp, cnn, resnet, package.module:factory, file.py:factory, or a callable (input_shape, outputs) -> nn.Module.
     data: a name or path that `ravine.data.load` reads, a pair of arrays (x, y), or its `Data`.
     space: distributions by name (`{"lr": ravine.search.Log(1e-4, 1)}`), in place of those derived from step 3.
     trials: how many per phase; planned from the budget when not given.
@@ -92,21 +64,49 @@ def tune(
     inspect: measure the curvature around the best model too, in an eighth of the budget, a minute at most.
     Raises InputError for anything that cannot be used, before the folder is made.
     """
-    check_names(space or {})
-    if trials is not None and trials < 1:
-        raise SettingError(f"trials is {trials}; it must be 1 or more.")
-    steps = (*RECIPE, "inspect") if inspect else RECIPE
-    walk = _open(make_model, data, steps, options, may=samples(space or {}))
-    walk.space, walk.trials, walk.keep_going, walk.inspected = space, trials, keep_going, inspect
-    return _reported(walk.tune(_source(options)))
+    check_names(space or {}, factory_settings(make_model))
+    _check_counts(trials=trials)
+    own = {"space": space, "trials": trials, "keep_going": keep_going, "inspect": inspect}
+    return _run("tune", make_model, data, own, options)
+
+
+def run_search(
+    make_model: MakeModel,
+    data: Any,
+    *,
+    space: Space | None = None,
+    trials: int | None = None,
+    epochs: int | None = None,
+    sampler: str = "random",
+    known: bool = True,
+    **options: Unpack[Options],
+) -> Result:
+    """Steps 4 to 6 of the recipe: search, refine, read the curves, hand back the best. (`ravine.search` is the package.)
+
+    space: as for `tune`; names that are settings of the model (hidden, width, ...) may be among them. Without lr in it,
+    step 3 finds the rates first.
+    trials: in all, three quarters of them coarse; epochs: of the longest trial, the coarse ones are a quarter as long. Both
+    are planned from the budget when not given; where both are given, no clock decides anything.
+    sampler: random, grid, sobol, halton, tpe or gp. known: whether a few settings known to be good are tried first.
+    Raises DataError, ModelError or SettingError, one line each, for what was asked wrongly.
+    """
+    check_names(space or {}, factory_settings(make_model))
+    _check_counts(trials=trials, epochs=epochs)
+    if sampler not in SAMPLERS:
+        raise SettingError(f"sampler is {sampler!r}; {nearest(sampler, SAMPLERS)}")
+    own = {"space": space, "trials": trials, "epochs": epochs, "sampler": sampler, "known": known}
+    return _run("search", make_model, data, own, options)
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise SettingError(f"{name} is {count}; it must be 1 or more.")
 
 
 def check(make_model: MakeModel, data: Any, **options: Unpack[Options]) -> Result:
     """Steps 1 and 2 only: is this model trainable on this data?"""
-    walk = _open(make_model, data, RECIPE[:2], options)
-    walk.keep_going = True
-    walk.check()
-    return _reported(walk.result())
+    return _run("check", make_model, data, {}, options)
 
 
 def lr_range(
@@ -120,13 +120,8 @@ def lr_range(
 
     make_model may be a module too: copies of it are trained, itself is left bit for bit as it was.
     """
-    space = {"optimizer": Choice(list(optimizers))}
-    check_names(space)
-    factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
-    walk = _open(factory, data, RECIPE[2:3], options)
-    walk.space = space
-    walk.lr_range()
-    return _reported(walk.result())
+    check_names({"optimizer": Choice(list(optimizers))})
+    return _run("lr_range", make_model, data, {"optimizers": list(optimizers)}, options)
 
 
 def train(
@@ -147,70 +142,45 @@ def train(
     average: swa, ema or last: weights averaged on the side, handed back if they are better on the validation split.
     patience: stop after so many epochs without a better validation result.
     """
-    if epochs < 1:
-        raise SettingError(f"epochs is {epochs}; it must be 1 or more.")
-    given = dict(setting or {})
-    for name in given:
-        if name not in Setting.__dataclass_fields__:
-            raise SettingError(f"{name!r} is no setting; {nearest(name, Setting.__dataclass_fields__)}")
-    given.setdefault("seed", options.get("seed", 0))
-    asked = Setting(**given)  # what is wrong is refused before a folder is made
-    _check_training(ensemble, size, average, patience, epochs, asked)
+    given = {"seed": options.get("seed", 0), **(setting or {})}
+    ways: dict[str, Any] = {
+        "epochs": epochs,
+        "ensemble": ensemble,
+        "size": size,
+        "average": average,
+        "patience": patience,
+    }
+    asked = check_training(given, **ways)  # what is wrong is refused before a folder is made
     # tune divides and orders its data by one seed, and each trial has its own: `order` brings the division back
     splits = options.get("seed", asked.seed) if asked.order is None else asked.order
-    walk = _open(make_model, data, ("train", "hand-back"), {**options, "seed": splits}, may=[asked])
-    session = walk.session
-    session.batch_size = given.setdefault("batch_size", session.batch_size)
-    chosen, steps = Setting(**given), epochs * session.steps_per_epoch
-    session.watch.begin("train")
-    trained = train_members(
-        session.data,
-        session.model,
-        chosen,
-        steps=steps,
-        kind=ensemble or "independent",
-        size=size if ensemble else 1,
-        patience=patience,
-        averaging=averaging_for(average, steps, session.steps_per_epoch) if average else None,
-        deadline=walk.budget.deadline("train"),
-        on_epoch=_teller(session),
-        history=walk.history,
-        every=session.steps_per_epoch,
-        device=session.device,
-    )
-    for trial in trained.stopped:
-        session.watch.note(f"trial {trial} had no better epoch for {patience}: stopped, its best weights kept.")
-    members = ranked(session, trained.members)
-    committee = Committee(ensemble, members, [1.0] * len(members), len(members)) if ensemble else None
-    best = averaged_if_better(session, trained.run, members[0]) if average else members[0]
-    ways = {"ensemble": ensemble, "size": size if ensemble else None, "average": average, "patience": patience}
-    deadline = walk.budget.deadline("hand-back")
-    return _reported(walk.give(best, committee, {**_source(options), **ways}, deadline, asked=chosen))
+    return _run("train", make_model, data, {"setting": given, **ways}, {**options, "seed": splits})
 
 
-def _check_training(
-    ensemble: str | None, size: int, average: str | None, patience: int | None, epochs: int, setting: Setting
-) -> None:
-    """Raise SettingError for ways of training that do not exist or do not go together."""
-    plan(ensemble or "independent", setting, size if ensemble else 1, epochs, 1)
-    if average is not None:
-        averaging_for(average, epochs, 1)
-        if ensemble == "independent":
-            raise SettingError("average is of one run, and independent models are several: leave one of the two out.")
-    if patience is not None:
-        EarlyStopping(patience)
-        if ensemble in ("snapshots", "checkpoints"):
-            raise SettingError(f"patience would end a run before its {ensemble} are there: leave one of the two out.")
+def resume(
+    folder: str | Path,
+    *,
+    data: Any = None,
+    make_model: MakeModel | nn.Module | None = None,
+    test: Any = None,
+    watch: Watcher | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    started: float | None = None,
+) -> Result:
+    """Go on with a run that was stopped or killed, to the result it would have had: the same bits on the same machine.
 
-
-def _teller(session: Session) -> Callable[[Run, Sequence[Metrics]], None]:
-    """Who tells the watcher of every epoch: how far the run is, and what its first trial reached."""
-
-    def told(run: Run, metrics: Sequence[Metrics]) -> None:
-        text = ", ".join(f"{name} {value:.4g}" for name, value in metrics[0].items())
-        session.watch.advance(run.step / run.steps, text)
-
-    return told
+    At most half a minute of training is repeated; what the budget has left is what is left to decide with. A run that has
+    finished is not touched, and its result comes back.
+    data, test, make_model: what was given by a Python program and no folder holds, or where the data lie now.
+    Raises FolderError for a folder without a run and for one that another process holds, DataError for other examples.
+    """
+    place = Folder.reopen(folder)
+    with closing(place):
+        if place.finished:
+            return Result.of(read_json(Path(folder) / "result.json"))
+        request = read_request(Path(folder), known=WORK)
+        model, found, own, options = request.again(data, make_model, test)
+        given: Any = {**options, "watch": watch, "on_epoch": on_epoch, "started": started}
+        return _run(request.work, model, found, own, given, again=place)
 
 
 def evaluate(
@@ -307,64 +277,90 @@ def _another(
     return other_than(model, list(ensemble.members)), []
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    """Raise SettingError for a keyword that no run takes: a typed dictionary does not refuse it."""
-    for name in options.keys() - Options.__annotations__.keys():
-        if name in Setting.__dataclass_fields__:
-            raise SettingError(f"{name!r} is a setting of one trial; write setting={{{name!r}: ...}} to ravine.train.")
-        raise SettingError(f"{name!r} is no option; {nearest(name, Options.__annotations__)}")
+@dataclass(frozen=True)
+class _Work:
+    """What a run does: its steps, the settings that may come up, and its walk, given its own keywords."""
+
+    steps: Callable[[Keywords], Sequence[str]]
+    walk: Callable[[Walk, Keywords, Keywords], Result]
+    may: Callable[[Keywords], Sequence[Setting]] = lambda _own: ()
 
 
-def _open(
-    make_model: MakeModel, data: Any, steps: Sequence[str], options: Options, *, may: Sequence[Setting] = ()
-) -> Walk:
-    """A walk about to begin: everything that was asked is known to be possible, and the folder is there.
-
-    may: settings that may come up; each must fit the data and the model.
-    """
-    _check_options(options)
-    budget = options.get("budget")
-    clock = Budget(
-        parse_duration(str(budget)) if budget is not None else None, started=options.get("started"), steps=steps
-    )
-    session = prepare(
-        make_model,
-        data,
-        target=options.get("target"),
-        task=options.get("task"),
-        test=options.get("test"),
-        categorical=options.get("categorical", ()),
-        settings=options.get("settings"),
-        batch_size=options.get("batch_size"),
-        seed=options.get("seed", 0),
-        device=options.get("device", "auto"),
-        watch=options.get("watch"),
-    )
-    for setting in may:
-        check_fit(
-            dataclasses.replace(setting, batch_size=session.batch_size), session.data.task, session.data.input_shape
-        )
-        if setting.stochastic_depth is not None:
-            session.model.build(0, depth=setting.stochastic_depth)
-    folder = Folder.create(options.get("out"), overwrite=options.get("overwrite", False))
-    folder.config(
-        session,
-        budget_s=clock.seconds,
-        source=_source(options),
-        command=options.get("command") or "from Python",
-    )
-    for note in session.data.notes:
-        session.watch.note(note)
-    return Walk(session, folder, clock, history=History(_listener(folder, options)))
+def _tune(walk: Walk, own: Keywords, source: Keywords) -> Result:
+    walk.space, walk.keep_going, walk.inspected = own["space"], own["keep_going"], own["inspect"]
+    if own["trials"] is not None:
+        walk.wanted = Wanted({"coarse": own["trials"], "refine": own["trials"]})
+    return walk.tune(source)
 
 
-def _listener(folder: Folder, options: Options) -> Callable[[dict[str, float]], None] | None:
-    """Who is told of every evaluation: the caller, TensorBoard, or nobody."""
-    if not options.get("tensorboard"):
-        return options.get("on_epoch")
-    if folder.path is None:
-        raise SettingError("tensorboard=True needs a run folder to write into: give out=.")
-    return EventWriter(folder.path / "tensorboard")
+def _search(walk: Walk, own: Keywords, source: Keywords) -> Result:
+    walk.space = own["space"]
+    walk.wanted = Wanted.of(own["trials"], own["epochs"], sampler=own["sampler"], known=own["known"])
+    return walk.seek(source, walk.lr_range() if _unrated(own) else {})
+
+
+def _unrated(own: Keywords) -> bool:
+    """Whether step 3 must find the rates."""
+    return "lr" not in (own["space"] or {})
+
+
+def _check(walk: Walk, _own: Keywords, _source: Keywords) -> Result:
+    walk.keep_going = True
+    walk.check()
+    return walk.result()
+
+
+def _lr_range(walk: Walk, own: Keywords, _source: Keywords) -> Result:
+    walk.space = {"optimizer": Choice(own["optimizers"])}
+    walk.lr_range()
+    return walk.result()
+
+
+WORK = {
+    "tune": _Work(
+        steps=lambda own: (*RECIPE, "inspect") if own["inspect"] else RECIPE,
+        walk=_tune,
+        may=lambda own: samples(own["space"] or {}),
+    ),
+    "search": _Work(
+        steps=lambda own: RECIPE[2:] if _unrated(own) else RECIPE[3:],
+        walk=_search,
+        may=lambda own: samples(own["space"] or {}),
+    ),
+    "check": _Work(steps=lambda _own: RECIPE[:2], walk=_check),
+    "lr_range": _Work(steps=lambda _own: RECIPE[2:3], walk=_lr_range),
+    "train": _Work(
+        steps=lambda _own: ("train", "hand-back"),
+        walk=lambda walk, own, source: train_setting(walk, source, **own),
+        may=lambda own: [Setting(**own["setting"])],
+    ),
+}
+"""The runs that a folder can hold, by the names that `config.json` keeps."""
+
+
+def _run(
+    work: str,
+    make_model: MakeModel | nn.Module,
+    data: Any,
+    own: Keywords,
+    options: Options,
+    *,
+    again: Folder | None = None,
+) -> Result:
+    """Open a run, do its work, write the report. again: the folder of one that was stopped."""
+    factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
+    doing = WORK[work]
+    steps, may = doing.steps(own), doing.may(own)
+    walk = open_walk(work, factory, data, own, options, steps=steps, may=may, again=again)
+    with closing(walk.folder):
+        try:
+            result = doing.walk(walk, own, source_of(options))
+            if result.out is not None:
+                write_report(result.out)
+        except WriteError as error:
+            raise WriteError(f"{error} Then: ravine resume {shlex.quote(str(walk.folder.path))}") from error
+        walk.session.saver.finish()
+    return result
 
 
 def _copies_of(module: nn.Module) -> Callable[..., nn.Module]:
@@ -372,20 +368,3 @@ def _copies_of(module: nn.Module) -> Callable[..., nn.Module]:
         return copy.deepcopy(module)
 
     return model
-
-
-def _source(options: Options) -> dict[str, Any]:
-    """The options that named the data, as words of a command."""
-    test = options.get("test")
-    return {
-        "target": options.get("target"),
-        "task": options.get("task"),
-        "test": test if isinstance(test, str) else None,
-        "categorical": ",".join(options.get("categorical", ())) or None,
-    }
-
-
-def _reported(result: Result) -> Result:
-    if result.out is not None:
-        write_report(result.out)
-    return result

@@ -5,7 +5,8 @@
         ├── DataError         a file, a table, an image or a label that cannot be used
         ├── ModelError        a factory or a module that cannot be used
         ├── SettingError      an option, a hyper-parameter or a space that cannot be used
-        └── FolderError       a run folder that exists, is missing, is damaged or cannot be written
+        └── FolderError       a run folder that exists, is missing or is damaged, or that another process holds
+            └── WriteError    one that cannot be written: a full disk, no permission
 
 A message is one line: what was found, what is needed, what to write. Our own mistakes are plain
 assertions and are not in this tree.
@@ -16,7 +17,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "FolderError", "InputError", "ModelError", "RavineError", "SettingError", "nearest"]
+__all__ = [
+    "DataError",
+    "FolderError",
+    "InputError",
+    "ModelError",
+    "RavineError",
+    "SettingError",
+    "WriteError",
+    "nearest",
+]
 
 
 class RavineError(Exception):
@@ -40,7 +50,11 @@ class SettingError(InputError):
 
 
 class FolderError(InputError):
-    """A run folder that exists already, is missing, is damaged or cannot be written."""
+    """A run folder that exists already, is missing, is damaged or in use by another process, or cannot be written."""
+
+
+class WriteError(FolderError):
+    """A run folder that cannot be written: the disk is full, or permission is missing."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -122,7 +122,7 @@ def refused(answer: Answer, *said: str) -> None:
         ("train --data digits --cycles 3", ["cosine has no cycles", "warm_restarts"]),
         ("tune --data digits --space mixupp", ["'mixupp' cannot be searched; did you mean mixup"]),
         ("tune --data TABLE --target kind --space cutmix", ["cutmix is for images"]),
-        ("tune --data digits --space lr=fast(1,2)", ["cannot be read; write NAME=log"]),
+        ("tune --data digits --space lr=fast(1,2)", ["cannot be read", "write NAME=log"]),
         ("evaluate nowhere", ["no folder nowhere"]),
         ("report nowhere", ["nowhere is not a folder"]),
         ("tnue --data digits", ["tnue"]),

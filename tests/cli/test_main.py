@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Ravine
 
-COMMANDS = ("tune", "check", "lr-range", "train", "evaluate", "inspect", "report", "landscape", "gallery")
+COMMANDS = ("tune", "check", "lr-range", "train", "resume", "evaluate", "inspect", "report", "landscape", "gallery")
 
 
 def test_help_names_every_command(ravine: Ravine) -> None:
@@ -58,7 +58,7 @@ def test_an_interrupted_run_exits_130_and_says_how_to_go_on(tmp_path: Path) -> N
     assert running.returncode == 130
     assert out == ""
     assert "Traceback" not in err
-    assert err.strip().splitlines()[-1].endswith("ravine tune --data digits --budget 60s --out run --overwrite")
+    assert err.strip().splitlines()[-1].endswith("interrupted. To go on with it: ravine resume run")
 
 
 def test_a_config_file_speaks_for_options_that_are_left_out(ravine: Ravine, table: Path, tmp_path: Path) -> None:

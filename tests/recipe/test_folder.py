@@ -38,8 +38,36 @@ def test_a_folder_that_exists_is_refused_and_overwrite_is_named(tmp_path: Path) 
 def test_overwrite_empties_a_run_folder(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "best").mkdir()
-    Folder.create(tmp_path, overwrite=True)
-    assert list(tmp_path.iterdir()) == []
+    folder = Folder.create(tmp_path, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "resume"]
+    folder.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["resume"]
+
+
+def test_a_folder_whose_run_was_killed_before_it_had_a_configuration_is_free(tmp_path: Path) -> None:
+    Folder.create(tmp_path)
+    (tmp_path / ".config.json.7.partial").write_text("{")
+    assert Folder.create(tmp_path).path == tmp_path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "resume"]
+
+
+def test_a_run_that_can_be_gone_on_with_is_named_so(tmp_path: Path) -> None:
+    Folder.create(tmp_path / "my run").record("config.json", {})
+    with pytest.raises(FolderError, match=r"write ravine resume '.*my run' to go on with it, --overwrite"):
+        Folder.create(tmp_path / "my run")
+
+
+def test_opening_again_takes_away_what_was_half_written_and_nothing_else(tmp_path: Path) -> None:
+    Folder.create(tmp_path).record("config.json", {})
+    half, whole = tmp_path / "history" / ".steps.parquet.7.partial", tmp_path / "history" / "steps.parquet"
+    half.parent.mkdir()
+    half.write_text("half")
+    whole.write_text("whole")
+    folder = Folder.reopen(tmp_path)
+    assert (half.exists(), whole.exists(), folder.finished) == (False, True, False)
+    folder.close()
+    with pytest.raises(FolderError, match="so no run was begun there"):
+        Folder.reopen(tmp_path / "history")
 
 
 def test_overwrite_does_not_empty_a_folder_that_is_no_run(tmp_path: Path) -> None:

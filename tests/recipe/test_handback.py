@@ -15,7 +15,7 @@ from ravine.recipe.budget import Budget
 from ravine.recipe.folder import Folder
 from ravine.recipe.handback import Committee, Ranked, averaged_if_better, greedy, hand_back, ranked
 from ravine.recipe.session import Session
-from ravine.recipe.walk import Walk
+from ravine.recipe.walk import Walk, Wanted
 from ravine.training import SWA, Averaging, Kept, Run, Setting, rank
 
 Sit = Callable[..., Session]
@@ -183,7 +183,8 @@ def test_a_regressors_errors_are_in_units_of_the_target(numbers: Data, sit: Sit)
 def test_the_test_split_is_not_looked_at_before_the_hand_back(three_classes: Data, sit: Sit) -> None:
     test = Watched(three_classes.test)
     session = sit(dataclasses.replace(three_classes, test=test))
-    walk = Walk(session, Folder(None), Budget(3), trials=2, keep_going=True)
+    walk = Walk(session, Folder(None), Budget(3), keep_going=True)
+    walk.wanted = Wanted({"coarse": 2, "refine": 2})
     looked: list[int] = []
     give = walk.give
     walk.give = lambda *given: (looked.append(test.asked), give(*given))[1]  # type: ignore[method-assign]

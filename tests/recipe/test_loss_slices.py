@@ -98,3 +98,9 @@ def test_the_other_model_is_the_first_with_other_weights() -> None:
     first, second = nn.Linear(2, 1), nn.Linear(2, 1)
     assert other_than(first, [copy.deepcopy(first), second]) is second
     assert other_than(first, [copy.deepcopy(first)]) is None
+
+
+def test_a_model_of_other_shapes_is_no_end_of_a_line() -> None:
+    first, wider, second = nn.Linear(2, 1), nn.Linear(3, 1), nn.Linear(2, 1)
+    assert other_than(first, [wider, second]) is second
+    assert other_than(first, [wider]) is None

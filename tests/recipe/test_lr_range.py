@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 import ravine
 from ravine.data import Data
+from ravine.engines import Population
 from ravine.errors import SettingError
 from ravine.recipe.lr_range import find_range, judge_ranges, read_range
 from ravine.recipe.session import Session
@@ -167,3 +170,22 @@ def test_an_unknown_optimizer_is_refused_before_a_folder_is_made(three_classes: 
     with pytest.raises(SettingError, match="did you mean"):
         ravine.lr_range("mlp", three_classes, optimizers=["adamm"], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_where_memory_runs_out_half_as_many_rates_are_tried_at_a_time(
+    three_classes: Data, sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, tried = Population.step, []
+
+    def tight(population: Population, *args: Any, **more: Any) -> Any:
+        tried.append(len(population))
+        if len(population) > 11:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(population, *args, **more)
+
+    monkeypatch.setattr(Population, "step", tight)
+    session = dataclasses.replace(sit(three_classes), engine="one by one")
+    found = find_range(session, "adamw", deadline=time.monotonic())
+    assert list(dict.fromkeys(tried))[:2] == [22, 11]
+    assert len(found.final_loss) == len(found.rates) == 22
+    assert found.drop > 0.2

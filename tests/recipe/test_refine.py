@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from ravine.data import Data
-from ravine.recipe.coarse import coarse
+from ravine.recipe.coarse import coarse, edges_of
 from ravine.recipe.refine import judge_refine, refine, refined_spaces
 from ravine.recipe.session import Session
 from ravine.recipe.trials import Search
-from ravine.search import Asked, Log, Outcome, Study, Uniform
+from ravine.search import Asked, Choice, Int, Log, Outcome, Study, Uniform
 from ravine.training import History, Kept, Setting
 
 Sit = Callable[..., Session]
@@ -46,6 +46,18 @@ def test_the_region_holds_the_best_quarter_and_leaves_the_worst_out() -> None:
 def test_an_optimizer_that_is_not_among_the_best_is_searched_no_further() -> None:
     trials = [("sgd", 1e-3, 0.1, 0.95 - i / 1000) for i in range(4)] + [("adamw", 1e-3, 0.1, 0.2)] * 8
     assert list(refined_spaces(searched(*trials))) == ["sgd"]
+
+
+def test_what_only_some_trials_have_is_searched_around_theirs() -> None:
+    search = searched(*(("adamw", lr, 0.2, 0.95) for lr in (1e-3, 2e-3, 4e-3)))
+    spaces = {"adamw": {**SPACE, "schedule": Choice(["cosine", "warm_restarts"]), "cycles": Int(1, 20)}}
+    one, *rest = [{**a.params, "schedule": "cosine"} for a in search.asked]
+    asked = [Asked(i, p) for i, p in enumerate([one, *({**p, "schedule": "warm_restarts", "cycles": 3} for p in rest)])]
+    found = refined_spaces(dataclasses.replace(search, spaces=spaces, asked=asked))["adamw"]
+    assert found["cycles"] == Int(1, 7)
+    none = refined_spaces(dataclasses.replace(search, spaces=spaces, asked=[Asked(0, one)]))["adamw"]
+    assert "cycles" not in none
+    assert edges_of(dataclasses.replace(search, spaces=spaces, asked=[Asked(0, one)])) == []
 
 
 @pytest.mark.parametrize(("lr", "low", "high"), [(1.1e-4, 1.1e-4 / 20, 2.2e-4), (9e-2, 4.5e-2, 1.8)])

@@ -1,15 +1,20 @@
 """The entry point: which commands there are, and how an ending becomes an exit status.
 
-0 done; 1 ran, and the recipe failed; 2 asked wrongly: one line, no traceback; 130 interrupted.
+0 done; 1 ran, and the recipe failed; 2 asked wrongly: one line, no traceback; 130 interrupted, 143 terminated: how to
+go on is said.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 STARTED = time.monotonic()  # a budget counts from here
@@ -21,13 +26,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import typer  # noqa: E402 - the clock starts before the imports
 
-from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, train, tune  # noqa: E402
+from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, resume, search, train, tune  # noqa: E402
 from ravine.cli.many_values import ManyValues  # noqa: E402
 from ravine.errors import InputError  # noqa: E402
 
 __all__ = ["app", "main"]
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Whatever Typer raises for words it cannot read; some versions of it carry their own copy of click."""
@@ -40,10 +45,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("tune", help=tune.__doc__)(tune.tune)
+app.command("tune", help=tune.__doc__, cls=ManyValues)(tune.tune)
 app.command("check", help=check.__doc__)(check.check)
 app.command("lr-range", help=lr_range.__doc__)(lr_range.lr_range)
+app.command("search", help=search.__doc__, cls=ManyValues)(search.search)
 app.command("train", help=train.__doc__)(train.train)
+app.command("resume", help=resume.__doc__)(resume.resume)
 app.command("evaluate", help=evaluate.__doc__)(evaluate.evaluate)
 app.command("inspect", help=inspect.__doc__)(inspect.inspect)
 app.command("report", help=report.__doc__)(report.report)
@@ -54,18 +61,38 @@ app.command("gallery", help=gallery.__doc__)(gallery.gallery)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. arguments: those of the process when not given."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    given: dict[str, Any] = {"started": STARTED if arguments is None else time.monotonic(), "words": words}
     try:
-        started = STARTED if arguments is None else time.monotonic()
-        status = app(words, prog_name="ravine", standalone_mode=False, obj={"started": started, "words": words})
+        with _terminable():
+            status = app(words, prog_name="ravine", standalone_mode=False, obj=given)
     except UsageError as wrong:
         return _refuse(_given(wrong, words) + wrong.format_message())
     except InputError as wrong:
         return _refuse(str(wrong))
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
-    if status == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this status
-        print(f"\nravine: interrupted. To run it again: {_again(words)}", file=sys.stderr)
+    except SystemExit as end:
+        if end.code != TERMINATED:
+            raise
+        status = TERMINATED
+    if status in (INTERRUPTED, TERMINATED):  # Typer turns a KeyboardInterrupt into this status
+        said = "interrupted" if status == INTERRUPTED else "terminated"
+        print(f"\nravine: {said}. {_how_to_go_on(given.get('out'), words)}", file=sys.stderr)
     return int(status or 0)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, in order: files half written are taken away, and locks let go."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
 
 
 def _given(wrong: Any, words: Sequence[str]) -> str:
@@ -82,7 +109,8 @@ def _refuse(message: str) -> int:
     return 2
 
 
-def _again(words: Sequence[str]) -> str:
-    named = any(word.partition("=")[0] == "--out" for word in words)
-    extra = ["--overwrite"] if named and "--overwrite" not in words else []
-    return shlex.join(["ravine", *words, *extra])
+def _how_to_go_on(folder: Path | None, words: Sequence[str]) -> str:
+    """The command that goes on with the run in this folder, or, where none was begun, the same command again."""
+    if folder is not None and (folder / "resume").is_dir() and (folder / "config.json").is_file():
+        return f"To go on with it: {shlex.join(['ravine', 'resume', str(folder)])}"
+    return f"To run it again: {shlex.join(['ravine', *words])}"

@@ -1,4 +1,4 @@
-"""Options that take several values after one flag: `--lr .001 .005`, `--start 4 .5`.
+"""Options that take several values after one flag: `--lr .001 .005`, `--start 4 .5`, `--space lr=log(1e-4,1) mixup`.
 
 A command line parser takes one value after an option. So before it reads the words, each further value is given its
 flag again, and the coordinates of a point are joined into one word.
@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 __all__ = ["ManyValues", "spread"]
 
-REPEATED = frozenset({"--lr", "--rule", "--set"})
+REPEATED = frozenset({"--lr", "--rule", "--set", "--space"})
 JOINED = frozenset({"--start"})
 
 

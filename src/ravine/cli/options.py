@@ -69,7 +69,7 @@ Test = Annotated[str | None, typer.Option("--test", help="A file to test on, as 
 Categorical = Annotated[
     str | None, typer.Option("--categorical", help="Columns of numbers that are categories: name,name.")
 ]
-Model = Annotated[str, typer.Option("--model", help="mlp, cnn, package.module:factory or file.py:factory.")]
+Model = Annotated[str, typer.Option("--model", help="mlp, cnn, resnet, package.module:factory or file.py:factory.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="A setting of the model: hidden=128,128. May be repeated.")
 ]
@@ -116,6 +116,7 @@ def common(
     """The options of every command that runs, as keyword arguments of `ravine.api`."""
     if task not in (None, "classification", "regression"):
         raise SettingError(f"--task is {task!r}; write classification or regression.")
+    context.obj["out"] = out = out or free_folder(data)  # known to whoever says how to go on
     return {
         "make_model": model,
         "data": data,
@@ -127,7 +128,7 @@ def common(
         "budget": budget,
         "seed": seed,
         "device": device,
-        "out": out or free_folder(data),
+        "out": out,
         "overwrite": overwrite,
         "batch_size": batch_size,
         "tensorboard": tensorboard,

@@ -25,9 +25,10 @@ def tune(
 ) -> int:
     """Walk the whole recipe and hand back the best model, an ensemble and a report."""
     from ravine import api
+    from ravine.models import factory_settings
     from ravine.search import parse_space
 
-    searched = parse_space(space or [])
+    searched = parse_space(space or [], factory_settings(given["make_model"]))
     with watching() as watch:
         result = api.tune(**given, trials=trials, keep_going=keep_going, inspect=inspect, space=searched, watch=watch)
     show_result(result, as_json=as_json)

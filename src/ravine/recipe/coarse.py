@@ -5,15 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ravine.recipe.asking import ask_coarse
 from ravine.recipe.lr_range import LrRange
 from ravine.recipe.pace import measure_pace
 from ravine.recipe.session import Session, seconds_left
-from ravine.recipe.trials import Search, carry_out, make_runs, search_evidence
+from ravine.recipe.trials import UNLIMITED, Search, carry_out, lasting, planned, search_evidence
 from ravine.recipe.verdict import Verdict
 from ravine.rules import RULES
-from ravine.search import Choice, Distribution, Log, Space, Study, Uniform, coarse_plan, edge_of, fit_trials
+from ravine.search import (
+    Choice,
+    Distribution,
+    Log,
+    Plan,
+    Space,
+    Study,
+    Uniform,
+    coarse_plan,
+    edge_of,
+)
 from ravine.training import History
-from ravine.training.setting import has_momentum
+from ravine.training.setting import OF_RULE, has_field
 
 __all__ = ["coarse", "coarse_spaces", "judge_coarse"]
 
@@ -26,19 +37,21 @@ def coarse_spaces(
 ) -> dict[str, dict[str, Distribution]]:
     """What to search with each optimizer: the range of step 3 widened by 3, weight decay, dropout if there is any.
 
-    given: a person's own distributions; they take the place of ours, and an `optimizer` choice limits the list.
+    ranges: none where a person gives the rates. given: a person's own distributions; they take the place of ours, and an
+    `optimizer` choice limits the list.
     """
     given = dict(given or {})
     wanted = given.pop("optimizer", None)
     names = [str(o) for o in wanted.options] if isinstance(wanted, Choice) else list(ranges)
     spaces: dict[str, dict[str, Distribution]] = {}
     for name in names:
-        found = ranges[name]
         decay = DECOUPLED if RULES[name].decoupled else COUPLED
-        space: dict[str, Distribution] = {"lr": Log(found.low / 3, found.high * 3), "weight_decay": decay}
+        space: dict[str, Distribution] = {"weight_decay": decay}
+        if name in ranges:
+            space["lr"] = Log(ranges[name].low / 3, ranges[name].high * 3)
         if dropout:
             space["dropout"] = Uniform(0.0, 0.5)
-        spaces[name] = {**space, **{k: d for k, d in given.items() if k != "momentum" or has_momentum(name)}}
+        spaces[name] = {**space, **{k: d for k, d in given.items() if k not in OF_RULE or has_field(name, k)}}
     return spaces
 
 
@@ -50,22 +63,31 @@ def coarse(
     deadline: float = math.inf,
     *,
     trials: int | None = None,
+    epochs: int | None = None,
+    known: bool = True,
+    measured: bool = True,
 ) -> Search:
-    """Train random settings at a constant rate under successive halving. trials: how many; planned when not given."""
+    """Train settings known to be good and random ones at a constant rate under successive halving.
+
+    trials, epochs: how many, and how long the longest; planned when not given. known: whether the good ones come first;
+    without them all are random. measured: whether the rates' ranges come from step 3.
+    """
     names = list(spaces)
-    if deadline < math.inf:
-        session.pace = measure_pace(session, names[0])
-    left = seconds_left(deadline)
-    planned = coarse_plan(
-        0.85 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.trial_bytes)
-    )
-    asked = [
-        study.ask(names[i % len(names)], spaces[names[i % len(names)]], "coarse")
-        for i in range(trials or planned.trials)
-    ]
+
+    def make() -> Plan:
+        if deadline < math.inf:
+            session.pace = measure_pace(session, names[0])
+        left = seconds_left(deadline)
+        seconds, pace = (0.85 * left, session.pace) if left < math.inf else UNLIMITED
+        return coarse_plan(seconds, pace, session.steps_per_epoch, session.most)
+
+    plan = lasting(planned(session, "coarse", make), epochs, session.steps_per_epoch)
+    asked = ask_coarse(study, spaces, trials or plan.trials, known=known, measured=measured, seed=session.seed)
     fixed = {"schedule": "constant", "warmup": 0.0}
-    runs = make_runs(session, asked, history, steps=planned.rungs[-1], fixed=fixed, every=planned.rungs[-1])
-    return carry_out(session, study, "coarse", spaces, asked, runs, planned.rungs, deadline=deadline)
+    every = plan.rungs[-1]
+    return carry_out(
+        session, study, "coarse", spaces, asked, history, plan.rungs, fixed=fixed, every=every, deadline=deadline
+    )
 
 
 def judge_coarse(search: Search) -> Verdict:
@@ -88,17 +110,19 @@ def judge_coarse(search: Search) -> Verdict:
 
 
 def edges_of(search: Search, whole: Mapping[str, Space] | None = None) -> list[str]:
-    """A sentence for each hyper-parameter of the winner that lies at an end of its range (0 is no edge).
+    """A sentence for each hyper-parameter of the winner that lies at an end of its range.
 
     whole: what was searched before; an end that lies inside of it is none.
     """
     winner = search.ranked[0]
     found = []
     for name, d in search.spaces[winner.params["optimizer"]].items():
+        if name not in winner.params:  # cycles, where another schedule won
+            continue
         if whole is not None and edge_of(whole[winner.params["optimizer"]][name], winner.params[name]) is None:
             continue
-        edge = edge_of(d, winner.params[name]) if not isinstance(d, Choice) else None
-        if edge and not isinstance(d, Choice) and not (edge == "lower" and d.low == 0):
+        edge = edge_of(d, winner.params[name])
+        if edge and not isinstance(d, Choice):
             end = d.low if edge == "lower" else d.high
             found.append(
                 f"{name} {winner.params[name]:.2g} of {winner.params['optimizer']} lies at the {edge} end, {end:.2g}, of its range."

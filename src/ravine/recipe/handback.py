@@ -221,7 +221,7 @@ def score(task: Task, outputs: Tensor, y: Tensor, *, scale: float, temperature: 
 def _rebuilt(session: Session, kept: Kept) -> nn.Module:
     """The trained module of a trial, in evaluation mode."""
     setting = kept.setting
-    module = session.model.build(
+    module = session.model_with(kept.model_settings).build(
         setting.seed, dropout=setting.dropout, depth=setting.stochastic_depth, device=session.device
     )
     module.load_state_dict(kept.state)

@@ -158,12 +158,13 @@ def _even(first: float, last: float, count: int) -> list[float]:
 
 
 def other_than(model: nn.Module, others: Sequence[nn.Module]) -> nn.Module | None:
-    """The first of `others` whose weights are not those of `model`; None when there is none."""
+    """The first of `others` with other weights than `model` in the same shapes, for there is a line between the two;
+    None when there is none.
+    """
     own = list(model.parameters())
     for other in others:
         theirs = list(other.parameters())
-        if len(own) != len(theirs) or any(
-            a.shape != b.shape or not torch.equal(a, b) for a, b in zip(own, theirs, strict=True)
-        ):
+        alike = [p.shape for p in own] == [p.shape for p in theirs]
+        if alike and not all(torch.equal(a, b) for a, b in zip(own, theirs, strict=True)):
             return other
     return None

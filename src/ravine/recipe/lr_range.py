@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ravine.engines.memory import out_of_memory
 from ravine.recipe.session import Session, seconds_left
 from ravine.recipe.sharpness import compared
 from ravine.recipe.verdict import Verdict
-from ravine.search import fit_trials
-from ravine.training import Run, Setting
+from ravine.training import Run, Setting, State
 
 __all__ = ["LrRange", "find_range", "judge_ranges"]
 
@@ -49,24 +49,21 @@ class LrRange:
 
 def find_range(session: Session, optimizer: str, deadline: float = math.inf) -> LrRange:
     """Try all rates with one optimizer. With little time: fewer rates per decade, seeds and steps, in that order."""
-    per_decade, seeds, steps = _grid(session, seconds_left(deadline))
+    saver, name = session.saver, f"lr-range-{optimizer}"
+    per_decade, seeds, steps = saver.decided(name, lambda: _grid(session, seconds_left(deadline)))
     rates = [LOWEST * 10 ** (i / per_decade) for i in range(DECADES * per_decade + 1)]
-    start, cost = time.monotonic(), 0
-    curves: list[list[list[float]]] = []
-    for seed in range(seeds):
-        if curves and time.monotonic() > deadline:
-            break
-        curve, trial_steps, done = _one_seed(session, optimizer, rates, session.seed + seed, steps, deadline)
-        cost += trial_steps
-        if done < steps and curves:
-            break  # time is up: the seeds that are whole decide
-        steps = done
-        curves.append(curve)
-    session.pace = (time.monotonic() - start) / cost
-    return read_range(rates, curves, steps)
+    sweep, start = _Sweep(session, optimizer, rates, steps, deadline), time.monotonic()
+    if saved := saver.load(name):
+        sweep.restore(saved)
+    if not sweep.over:
+        with saver.during(name, sweep.snapshot):
+            sweep.go(seeds)
+            saver.save()
+        session.pace = (time.monotonic() - start) / max(sweep.cost, 1)
+    return read_range(rates, sweep.whole, sweep.steps)
 
 
-def _grid(session: Session, seconds: float) -> tuple[int, int, int]:
+def _grid(session: Session, seconds: float) -> Sequence[int]:
     """(rates per decade, seeds, steps) that fit. Half the rates diverge early, so a run costs about 2/3."""
     choices = ((3, 3, 100), (3, 2, 100), (2, 2, 100), (2, 2, 60), (1, 2, 60), (1, 2, 30))
     pace = 0.0 if math.isnan(session.pace) else session.pace
@@ -74,35 +71,111 @@ def _grid(session: Session, seconds: float) -> tuple[int, int, int]:
     return next(fits, choices[-1])
 
 
-def _one_seed(
-    session: Session, optimizer: str, rates: Sequence[float], seed: int, steps: int, deadline: float
-) -> tuple[list[list[float]], int, int]:
-    """(losses of every rate [R][<= steps], trial-steps they took, steps of those that did not diverge).
+class _Sweep:
+    """The rates of one optimizer under way, seed after seed, and each seed in waves of the rates that fit into memory."""
 
-    When the deadline comes all stop after the same number of steps, at least LEAST.
-    """
-    most, cost = fit_trials(session.trial_bytes), 0
-    losses: list[list[float]] = [[] for _ in rates]
-    for start in range(0, len(rates), most):
-        wave = range(start, min(start + most, len(rates)))
+    def __init__(self, session: Session, optimizer: str, rates: Sequence[float], steps: int, deadline: float) -> None:
+        self.session, self.optimizer, self.rates, self.deadline = session, optimizer, rates, deadline
+        self.most = session.most  # rates in a wave
+        self.steps = steps  # of every seed that is whole
+        self.whole: list[list[list[float]]] = []  # their losses, [S][R][<= steps]
+        self.here = steps  # of the seed under way: fewer when the deadline comes, at least LEAST
+        self.losses: list[list[float]] = []  # of its waves behind
+        self.run: Run | None = None  # its wave under way
+        self.cost = 0  # trial-steps taken by this process
+        self.over = False
+
+    def go(self, seeds: int) -> None:
+        """Train what is left. When time is up, the seeds that are whole decide."""
+        while not self.over:
+            done = self._finish_seed()
+            if done < self.steps and self.whole:
+                break
+            self.steps = self.here = done
+            self.whole.append(self.losses)
+            self.losses = []
+            self.over = len(self.whole) == seeds or time.monotonic() > self.deadline
+        self.over = True
+
+    def _finish_seed(self) -> int:
+        """Train the waves that are left of this seed; how many steps those took that did not diverge."""
+        while len(self.losses) < len(self.rates):
+            try:
+                self.run = self.run or self._next_wave()
+                self._finish_wave(self.run, first=not self.losses)
+            except Exception as error:
+                if not out_of_memory(error) or len(self._wave) == 1:
+                    raise
+                said = f"out of memory with {len(self._wave)} rates at once: half as many are tried at a time."
+                self.session.watch.note(said)
+                self.most, self.run = (len(self._wave) + 1) // 2, None
+                continue
+            self.losses += [self.run.history.steps(i)["loss"] for i in self._wave]
+            self.run = None
+        return self.here
+
+    @property
+    def _wave(self) -> Sequence[int]:
+        """The rates of the wave under way, by their places."""
+        return range(len(self.losses), min(len(self.losses) + self.most, len(self.rates)))
+
+    def _next_wave(self) -> Run:
+        session, seed, wave = self.session, self.session.seed + len(self.whole), self._wave
         settings = [
-            Setting(optimizer, lr=rates[i], schedule="constant", warmup=0.0, batch_size=session.batch_size, seed=seed)
+            Setting(
+                self.optimizer,
+                lr=self.rates[i],
+                schedule="constant",
+                warmup=0.0,
+                batch_size=session.batch_size,
+                seed=seed,
+            )
             for i in wave
         ]
-        run = Run(session.data, session.model, settings, steps=steps, trials=list(wave), probe=1, device=session.device)
-        while not run.finished and run.trials:
+        return Run(
+            session.data,
+            session.model,
+            settings,
+            steps=self.steps,
+            trials=list(wave),
+            probe=1,
+            between=session.saver.safe,
+            engine=session.engine,
+            device=session.device,
+        )
+
+    def _finish_wave(self, run: Run, *, first: bool) -> None:
+        while run.step < self.here and run.trials:
             before = run.step
-            run.advance(min(10, steps - run.step))
-            cost += (run.step - before) * len(run.trials)
-            session.watch.advance(run.step / steps, f"{optimizer}, {len(run.trials)} rates at step {run.step}")
+            run.advance(min(10 - before % 10, self.here - before))
+            self.cost += (run.step - before) * len(run.trials)
+            said = f"{self.optimizer}, {len(run.trials)} rates at step {run.step}"
+            self.session.watch.advance(run.step / self.here, said)
             _drop_lost(run)
-            if time.monotonic() > deadline and start == 0:
-                steps = max(run.step, min(LEAST, steps))
-            if run.step >= steps:
-                break
-        for i in wave:
-            losses[i] = run.history.steps(i)["loss"]
-    return losses, cost, steps
+            if first and time.monotonic() > self.deadline:
+                self.here = max(run.step, min(LEAST, self.here))
+
+    def snapshot(self) -> State:
+        run = self.run
+        return {
+            "most": self.most,
+            "steps": self.steps,
+            "whole": self.whole,
+            "here": self.here,
+            "losses": self.losses,
+            "run": None if run is None else run.snapshot(),
+            "history": None if run is None else run.history.snapshot(),
+            "over": self.over,
+        }
+
+    def restore(self, saved: State) -> None:
+        """Go on from the snapshot of a sweep over the same rates."""
+        self.steps, self.whole, self.here = saved["steps"], saved["whole"], saved["here"]
+        self.most, self.losses, self.over = saved["most"], saved["losses"], saved["over"]
+        if saved["run"] is not None:
+            self.run = self._next_wave()
+            self.run.restore(saved["run"])
+            self.run.history.restore(saved["history"])
 
 
 def _drop_lost(run: Run) -> None:

@@ -46,11 +46,25 @@ def overfit(session: Session, deadline: float = math.inf) -> Verdict:
         )
         for rate in RATES
     ]
-    run = Run(sample, session.model, settings, steps=MOST_STEPS, every=EVERY, device=session.device)
+    saver = session.saver
+    run = Run(
+        sample,
+        session.model,
+        settings,
+        steps=MOST_STEPS,
+        every=EVERY,
+        between=saver.safe,
+        engine=session.engine,
+        device=session.device,
+    )
+    if saved := saver.load("overfit"):
+        run.restore(saved["run"])
+        run.history.restore(saved["history"])
     clashes = find_clashes(sample)
     metric = headline(sample.task)
     goal = min(GOAL[metric], clashes.ceiling - SLACK[metric]) if clashes.examples else GOAL[metric]
-    seconds, in_time = _train(run, session, goal, deadline)
+    with saver.during("overfit", lambda: {"run": run.snapshot(), "history": run.history.snapshot()}):
+        seconds, in_time = _train(run, session, goal, deadline)
     session.pace = seconds
     return _judge(run, sample, goal, clashes, in_time=in_time)
 
@@ -72,7 +86,9 @@ def _train(run: Run, session: Session, goal: float, deadline: float) -> tuple[fl
     in_time = True
     while in_time and not run.finished and run.trials:
         before = run.step
-        in_time = run.advance(EVERY, deadline=deadline if run.step else math.inf)  # a verdict needs a few steps
+        in_time = run.advance(
+            EVERY - run.step % EVERY, deadline=deadline if run.step else math.inf
+        )  # a verdict needs a few steps
         trial_steps += (run.step - before) * len(run.trials)
         reached = [m[metric] for m in run.evaluate()]
         session.watch.advance(run.step / MOST_STEPS, f"{metric} {max(reached):.3f} on the sample")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from ravine.models import Model
+from ravine.recipe.runs import PROBE
 from ravine.recipe.session import Session
-from ravine.recipe.trials import PROBE
-from ravine.search import fit_trials
 from ravine.training import Run, Setting
 
 __all__ = ["measure_pace"]
@@ -14,18 +14,26 @@ __all__ = ["measure_pace"]
 TRIALS, WARM, STEPS = 4, 2, 10
 
 
-def measure_pace(session: Session, optimizer: str) -> float:
-    """Seconds per trial and step, an evaluation per epoch (or per 50 steps) included.
+def measure_pace(session: Session, optimizer: str, model: Model | None = None) -> float:
+    """Seconds per trial and step, an evaluation per epoch (or per 50 steps) included. model: the session's if not given.
 
     A small population is trained for a few steps and thrown away; what was measured in an earlier step of
     the recipe may be minutes old, and other programs use the machine too.
     """
-    count = min(TRIALS, fit_trials(session.trial_bytes))
+    count = min(TRIALS, session.most)
     settings = [
         Setting(optimizer, lr=1e-4, batch_size=session.batch_size, seed=session.seed + k, order=session.seed)
         for k in range(count)
     ]
-    run = Run(session.data, session.model, settings, steps=WARM + STEPS, probe=PROBE, device=session.device)
+    run = Run(
+        session.data,
+        model or session.model,
+        settings,
+        steps=WARM + STEPS,
+        probe=PROBE,
+        engine=session.engine,
+        device=session.device,
+    )
     run.advance(WARM)
     start = time.perf_counter()
     run.advance(STEPS)

@@ -35,7 +35,7 @@ def prepare(
 ) -> Session:
     """A session whose data and model are known to fit together.
 
-    make_model: mlp, cnn, package.module:factory, file.py:factory, or a callable that takes (input_shape, outputs).
+    make_model: mlp, cnn, resnet, package.module:factory, file.py:factory, or a callable that takes (input_shape, outputs).
     data: a `Data`, something `ravine.data.load` reads, or a pair of arrays (x, y).
     device: cpu, cuda, or auto (cuda where there is one).
     """

@@ -7,24 +7,24 @@ schedule, so halving compares them at the same phase of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from ravine.recipe.asking import ask_refined
 from ravine.recipe.coarse import edges_of
 from ravine.recipe.pace import measure_pace
 from ravine.recipe.session import Session, seconds_left
-from ravine.recipe.trials import Search, best_trials, carry_out, make_runs, search_evidence
+from ravine.recipe.trials import UNLIMITED, Search, best_trials, carry_out, lasting, planned, search_evidence
 from ravine.recipe.verdict import Verdict
 from ravine.search import (
     Asked,
     Distribution,
     Log,
-    Space,
+    Plan,
     Study,
     Uniform,
     around,
     capped,
     edge_of,
-    fit_trials,
     refine_plan,
 )
 from ravine.training import History
@@ -43,9 +43,13 @@ def refined_spaces(search: Search) -> dict[str, dict[str, Distribution]]:
         group = [a for a in best if a.params["optimizer"] == optimizer]
         spaces[optimizer] = {
             name: _region(
-                d, [a.params[name] for a in group], winner if optimizer == winner.params["optimizer"] else None, name
+                d,
+                [a.params[name] for a in group if name in a.params],
+                winner if optimizer == winner.params["optimizer"] else None,
+                name,
             )
             for name, d in search.spaces[optimizer].items()
+            if any(name in a.params for a in group)
         }
     return spaces
 
@@ -56,7 +60,7 @@ def _region(d: Distribution, values: Sequence[float], winner: Asked | None, name
 
 def _widened(d: Distribution, values: Sequence[float], winner: Asked | None, name: str) -> Distribution:
     region = around(d, values, MARGIN)
-    edge = edge_of(d, winner.params[name]) if winner is not None else None
+    edge = edge_of(d, winner.params[name]) if winner is not None and name in winner.params else None
     if edge and isinstance(region, Log):
         return Log(region.low / EXTENSION, region.high) if edge == "lower" else Log(region.low, region.high * EXTENSION)
     if edge == "upper" and isinstance(region, Uniform):
@@ -72,33 +76,40 @@ def refine(
     deadline: float = math.inf,
     *,
     trials: int | None = None,
+    epochs: int | None = None,
 ) -> Search:
-    """Train the coarse winner's settings and new ones from its region to the end of a whole schedule."""
-    if deadline < math.inf:
-        session.pace = measure_pace(session, str(before.ranked[0].params["optimizer"]))
-    left = seconds_left(deadline)
-    planned = refine_plan(
-        0.85 * left if left < math.inf else 1e9, session.pace, session.steps_per_epoch, fit_trials(session.trial_bytes)
-    )
+    """Train the coarse winner's settings and new ones from its region to the end of a whole schedule.
+
+    trials, epochs: how many, and how long the longest; planned when not given.
+    """
+
+    def make() -> Plan:
+        if deadline < math.inf:
+            winner = before.ranked[0]
+            model = session.model_with(before.kept[winner.number].model_settings)
+            session.pace = measure_pace(session, str(winner.params["optimizer"]), model)
+        left = seconds_left(deadline)
+        seconds, pace = (0.85 * left, session.pace) if left < math.inf else UNLIMITED
+        return refine_plan(seconds, pace, session.steps_per_epoch, session.most)
+
+    plan = lasting(planned(session, "refine", make), epochs, session.steps_per_epoch)
     spaces = refined_spaces(before)
-    asked = _ask(study, spaces, before, trials or planned.trials)
+    asked = ask_refined(study, spaces, before, trials or plan.trials)
     fixed = {"schedule": "cosine", "warmup": 0.1}
-    every = max(session.steps_per_epoch, planned.rungs[-1] // 40)
-    runs = make_runs(session, asked, history, steps=planned.rungs[-1], fixed=fixed, every=every)
-    return carry_out(session, study, "refine", spaces, asked, runs, planned.rungs, least=5, deadline=deadline)
-
-
-def _ask(study: Study, spaces: Mapping[str, Space], before: Search, count: int) -> list[Asked]:
-    """The coarse winner first, then draws from the region, optimizers in turn."""
-    winner = before.ranked[0]
-    first = study.ask(
-        str(winner.params["optimizer"]), spaces[winner.params["optimizer"]], "refine", first=winner.params
+    every = max(session.steps_per_epoch, plan.rungs[-1] // 40)
+    return carry_out(
+        session,
+        study,
+        "refine",
+        spaces,
+        asked,
+        history,
+        plan.rungs,
+        fixed=fixed,
+        every=every,
+        least=5,
+        deadline=deadline,
     )
-    names = list(spaces)
-    return [
-        first,
-        *(study.ask(names[i % len(names)], spaces[names[i % len(names)]], "refine") for i in range(count - 1)),
-    ]
 
 
 def judge_refine(search: Search, before: Search) -> Verdict:

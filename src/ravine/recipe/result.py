@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,16 @@ class Result:
             "seconds": round(self.seconds, 2),
             "out": None if self.out is None else str(self.out),
         }
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Result:
+        """A result from its record, the inspection left out."""
+        best, ensemble, out = record["best"], record["ensemble"], record["out"]
+        return cls(
+            [Verdict.of(step) for step in record["steps"]],
+            None if best is None else Best(**best),
+            None if ensemble is None else EnsembleResult(**ensemble),
+            record["trials"],
+            record["seconds"],
+            None if out is None else Path(out),
+        )

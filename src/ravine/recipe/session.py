@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from ravine.data import Data
+from ravine.engines import Engine
+from ravine.engines.free_memory import free_memory
 from ravine.engines.memory import trial_bytes
 from ravine.errors import ModelError
 from ravine.models import Model
 from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
+from ravine.search import fit_trials
+from ravine.training import Kept, Saver
 
 __all__ = ["Session", "Silent", "Watcher", "default_batch_size"]
+
+FREE_SHARE = {"cpu": 0.5, "cuda": 0.8}
+"""Of the memory that is free, how much trials may take: the rest of a CPU's is the data's and other programs'."""
 
 
 class Watcher(Protocol):
@@ -47,7 +56,10 @@ class Silent:
 
 @dataclass
 class Session:
-    """One data set, one model, one seed. `pace` is learned on the way: seconds per trial and step."""
+    """One data set, one model, one seed. `pace` is learned on the way: seconds per trial and step.
+
+    engine: of every population. saver: writes the state of the step that runs, and has the one to go on with.
+    """
 
     data: Data
     model: Model
@@ -56,18 +68,46 @@ class Session:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     watch: Watcher = field(default_factory=Silent)
     pace: float = math.nan
+    engine: Engine = "auto"
+    saver: Saver = field(default_factory=Saver)
 
     def __post_init__(self) -> None:
         module = self.model.build(self.seed)
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        self.trial_bytes = self.bytes_of(self.model)
+        self.has_dropout = self.model.has_dropout
+
+    def bytes_of(self, model: Model) -> int:
+        """What a trial of a model takes. Raises ModelError where the model cannot train on a batch of this data."""
         shape = (self.batch_size, *self.data.input_shape)
+        module = model.build(self.seed)
         try:
             with seeded(self.seed, "memory"):
-                self.trial_bytes = trial_bytes(module, torch.zeros(shape))
+                return trial_bytes(module, torch.zeros(shape))
         except Exception as error:  # whatever the model raises: one batch of training is its last examination
             said = " ".join(str(error).split())
-            raise ModelError(f"{self.model.label} cannot train on a batch of shape {shape}: {said}") from error
-        self.has_dropout = self.model.has_dropout
+            raise ModelError(f"{model.label} cannot train on a batch of shape {shape}: {said}") from error
+
+    def model_with(self, settings: Mapping[str, Any] | None) -> Model:
+        """The model, or where a trial searches some of its settings, the one that was built with `settings` (all of them)."""
+        return self.model if settings is None else dataclasses.replace(self.model, settings=dict(settings))
+
+    def hyperparameters(self, kept: Kept) -> dict[str, Any]:
+        """A trial's settings as plain values, and those of its model that are not everybody's."""
+        common = self.model.settings
+        own = {k: v for k, v in (kept.model_settings or {}).items() if k not in common or common[k] != v}
+        return {**kept.setting.hyperparameters(), **own}
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the trials of a step may take together: a share of what was free when it was first asked for."""
+        share = FREE_SHARE["cuda" if self.device.type == "cuda" else "cpu"]
+        return int(self.saver.decided("memory", lambda: int(share * free_memory(self.device))))
+
+    @property
+    def most(self) -> int:
+        """How many trials of the model may be trained at once."""
+        return fit_trials(self.trial_bytes, memory=self.memory)
 
     @property
     def steps_per_epoch(self) -> int:

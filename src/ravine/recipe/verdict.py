@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,3 +27,8 @@ class Verdict:
 
     def record(self) -> dict[str, Any]:
         return {**asdict(self), "advice": list(self.advice)}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Verdict:
+        """A verdict from its record; a number that was not finite is None there."""
+        return cls(**{**record, "advice": tuple(record["advice"])})

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 from ravine.errors import InputError
@@ -22,15 +23,16 @@ from ravine.recipe.lr_range import LrRange, find_range, judge_ranges
 from ravine.recipe.overfit import overfit
 from ravine.recipe.refine import judge_refine, refine
 from ravine.recipe.result import Best, EnsembleResult, Result
+from ravine.recipe.runs import PROBE
 from ravine.recipe.session import Session, seconds_left
 from ravine.recipe.sharpness import sharpness_evidence
-from ravine.recipe.trials import PROBE, Search
+from ravine.recipe.trials import Search
 from ravine.recipe.verdict import Verdict
-from ravine.search import Space, Study
+from ravine.search import Choice, Space, Study, after_search
 from ravine.training import History, Kept, Setting
 from ravine.training.run import TRAIN_ROWS
 
-__all__ = ["OPTIMIZERS", "Walk"]
+__all__ = ["OPTIMIZERS", "Walk", "Wanted"]
 
 OPTIMIZERS = ("adamw", "sgd")
 """Searched by default: the good default, and the one that can beat it with more tuning."""
@@ -40,7 +42,37 @@ INSPECTION = 60.0
 
 LOOKED_AT = 1000  # examples, for there is less time than `ravine inspect` has
 
+LEARNING = 30.0
+"""A shorter budget, in seconds, is not spent on what the search has taught."""
+
+GRID = 64
+"""Trials that a grid is made for where their number is planned later."""
+
 REPORT_AFTER = 0.7  # of what is left: the report is yet to be written
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person says of the search; None is planned from the time there is.
+
+    >>> Wanted.of(trials=64, epochs=20)
+    Wanted(trials={'coarse': 48, 'refine': 16}, epochs={'coarse': 5, 'refine': 20}, sampler='random', known=True)
+    """
+
+    trials: Mapping[str, int] = field(default_factory=dict)  # by phase
+    epochs: Mapping[str, int] = field(default_factory=dict)  # by phase, of the longest trial
+    sampler: str = "random"  # a name in SAMPLERS
+    known: bool = True  # settings known to be good come first
+
+    @classmethod
+    def of(cls, trials: int | None, epochs: int | None, **more: Any) -> Wanted:
+        """So many trials in all, the longest of so many epochs: three quarters coarse and a quarter as long, then refined."""
+        close = 0 if trials is None else max(1, trials // 4)
+        return cls(
+            trials={} if trials is None else {"coarse": max(1, trials - close), "refine": close},
+            epochs={} if epochs is None else {"coarse": max(1, epochs // 4), "refine": epochs},
+            **more,
+        )
 
 
 class Walk:
@@ -56,13 +88,13 @@ class Walk:
         *,
         space: Space | None = None,
         keep_going: bool = False,
-        trials: int | None = None,
         history: History | None = None,
     ) -> None:
         self.session, self.folder, self.budget = session, folder, budget
-        self.space, self.keep_going, self.trials = space, keep_going, trials
+        self.space, self.keep_going, self.wanted = space, keep_going, Wanted()
         self.inspected = False
         self.history = history or History()
+        session.pace = float(session.saver.decided("pace", lambda: session.pace) or math.nan)
         self.verdicts: list[Verdict] = []
         self._begun = time.monotonic()
 
@@ -73,38 +105,76 @@ class Walk:
     def check(self) -> None:
         """Steps 1 and 2."""
         self._begin("initial-loss")
-        self._end(initial_loss(self.session))
+        self._end(self.folder.known_verdict("initial-loss") or initial_loss(self.session))
         if not self.stopped():
             deadline = self._begin("overfit")
-            self._end(overfit(self.session, deadline))
+            self._end(self.folder.known_verdict("overfit") or overfit(self.session, deadline))
+            self.session.saver.drop("overfit")
 
     def lr_range(self) -> dict[str, LrRange]:
         """Step 3, for every optimizer that will be searched."""
         deadline, ranges = self._begin("lr-range"), {}
-        names = self._optimizers()
-        curvature = sharpness_evidence(self.session, names, seconds_left(deadline))
+        names, known = self._optimizers(), self.folder.known_verdict("lr-range")
+        curvature = None if known else sharpness_evidence(self.session, names, seconds_left(deadline))
         for i, name in enumerate(names):
             share = seconds_left(deadline) / (len(names) - i)
             ranges[name] = find_range(self.session, name, time.monotonic() + share)
-        self._end(judge_ranges(ranges, curvature))
+        self._end(known or judge_ranges(ranges, curvature))
         return ranges
 
     def search(self, ranges: Mapping[str, LrRange]) -> list[Search]:
         """Steps 4 and 5: the phases that ended with at least one finite trial."""
-        spaces = coarse_spaces(ranges, dropout=self.session.has_dropout, given=self.space)
-        with closing(Study(self.folder.path, self.session.data.task, self.session.seed, list(spaces))) as study:
+        given = {"optimizer": Choice(self._optimizers()), **(self.space or {})}
+        spaces = coarse_spaces(ranges, dropout=self.session.has_dropout, given=given)
+        study = Study(
+            self.folder.path,
+            self.session.data.task,
+            self.session.seed,
+            list(spaces),
+            sampler=self.wanted.sampler,
+            trials=self.wanted.trials.get("coarse", GRID),
+            resume=True,
+        )
+        with closing(study):
             return self._phases(study, spaces)
 
     def _phases(self, study: Study, spaces: Mapping[str, Space]) -> list[Search]:
         deadline = self._begin("coarse")
-        wide = coarse(self.session, study, spaces, self.history, deadline, trials=self.trials)
+        wide = coarse(
+            self.session,
+            study,
+            spaces,
+            self.history,
+            deadline,
+            trials=self.wanted.trials.get("coarse"),
+            epochs=self.wanted.epochs.get("coarse"),
+            known=self.wanted.known,
+            measured="lr" not in (self.space or {}),
+        )
+        wide.learnt = self._learnt(study, "coarse")
         self._end(judge_coarse(wide))
         if not wide.ranked:
             return []
         deadline = self._begin("refine")
-        close = refine(self.session, study, wide, self.history, deadline, trials=self.trials)
+        close = refine(
+            self.session,
+            study,
+            wide,
+            self.history,
+            deadline,
+            trials=self.wanted.trials.get("refine"),
+            epochs=self.wanted.epochs.get("refine"),
+        )
+        close.learnt = self._learnt(study, "refine")
         self._end(judge_refine(close, wide))
         return [wide, close] if close.ranked else [wide]
+
+    def _learnt(self, study: Study, phase: str) -> dict[str, Any] | None:
+        """What a phase has taught, for the report; None where the seconds it takes are better spent otherwise."""
+        if self.budget.seconds is not None and self.budget.seconds < LEARNING:
+            return None
+        maximize = study.measured == "accuracy"
+        return after_search(study.trials, phase, sampler=self.wanted.sampler, maximize=maximize, seed=self.session.seed)
 
     def read_curves(self, winner: Kept, stopped: str | None) -> None:
         """Step 6. stopped: why the winner's training ended before its schedule, if it did."""
@@ -122,15 +192,16 @@ class Walk:
         self.check()
         if self.stopped():
             return self.result()
-        ranges = self.lr_range()
+        return self.seek(source, self.lr_range())
+
+    def seek(self, source: Mapping[str, Any], ranges: Mapping[str, LrRange]) -> Result:
+        """Steps 4 to 6 and the hand-back. ranges: of step 3; none where a person gives the rates."""
         if self.stopped():
             return self.result()
         phases = self.search(ranges)
         if self.stopped() or not phases:
             return self.result()
-        everything = [
-            kept for phase in phases for kept in phase.kept.values() if not phase.outcomes[kept.trial].diverged
-        ]
+        everything = [kept for phase in phases for kept in phase.kept.values() if phase.outcomes[kept.trial].usable]
         candidates = ranked(self.session, everything, time.monotonic() + self.budget.left / 2)
         best = candidates[0].kept
         self.read_curves(best, next(phase.outcomes[best.trial].reason for phase in phases if best.trial in phase.kept))
@@ -152,16 +223,22 @@ class Walk:
         given = hand_back(session, best, committee, deadline)
         epochs = math.ceil(kept.horizon / session.steps_per_epoch)
         alone = given.answers["best"]
-        self.folder.models(kept, committee, session.model, session.data)
+        self.folder.models(session, kept, committee)
         self.folder.record("evaluation.json", given.evaluation)
         inspection = self.inspect(best, committee) if self.inspected else None
         return self.result(
             Best(
                 kept.trial,
-                kept.setting.hyperparameters(),
+                session.hyperparameters(kept),
                 alone.validation,
                 alone.test,
-                train_command(session.data, session.model, asked or kept.setting, epochs=epochs, source=source),
+                train_command(
+                    session.data,
+                    session.model_with(kept.model_settings),
+                    asked or kept.setting,
+                    epochs=epochs,
+                    source=source,
+                ),
             ),
             None if committee is None else _told(committee, given.answers[committee.kind]),
             inspection,
@@ -215,9 +292,13 @@ class Walk:
         return self.budget.deadline(step)
 
     def _end(self, verdict: Verdict) -> None:
-        verdict = dataclasses.replace(verdict, seconds=round(time.monotonic() - self._begun, 3))
+        """Record a verdict, or take the one that was recorded before the run was stopped."""
+        known = self.folder.known_verdict(verdict.step)
+        verdict = known or dataclasses.replace(verdict, seconds=round(time.monotonic() - self._begun, 3))
         self.verdicts.append(verdict)
-        self.folder.verdict(verdict)
+        if known is None:
+            self.folder.verdict(verdict)
+            self.session.saver.decide("pace", self.session.pace)
         self.session.watch.end(verdict)
 
 

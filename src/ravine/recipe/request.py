@@ -1,0 +1,122 @@
+"""What was asked of a run, as config.json keeps it: enough to ask the same again in another process."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ravine.errors import DataError, FolderError, ModelError
+from ravine.search import Distribution, Space
+from ravine.training import read_json
+
+__all__ = ["Request", "read_request"]
+
+DISTRIBUTIONS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Distribution)}
+
+RECORDED = (
+    "target",
+    "task",
+    "categorical",
+    "settings",
+    "batch_size",
+    "seed",
+    "device",
+    "budget",
+    "tensorboard",
+    "engine",
+)
+"""The options of every run that are asked for again; the others say where it writes and who watches."""
+
+
+class Request(BaseModel):
+    """A call of tune, check, lr_range or train."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    work: str  # the function
+    data: str | None  # as it was written; None for what only a Python program has
+    test: str | None = None
+    arrays_as_test: bool = False
+    place: str  # the working directory, which a relative path begins at
+    model: str  # a name by which the factory is found again; "" when it has none
+    own: dict[str, Any]  # keywords of that function alone
+    options: dict[str, Any]  # of every run
+
+    @classmethod
+    def of(cls, work: str, data: Any, model: str, own: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
+        test, space = options.get("test"), own.get("space")
+        return cls(
+            work=work,
+            data=str(data) if isinstance(data, str | Path) else None,
+            test=test if isinstance(test, str) else None,
+            arrays_as_test=test is not None and not isinstance(test, str),
+            place=str(Path.cwd()),
+            model=model,
+            own={**own, **({"space": _written(space)} if space is not None else {})},
+            options={name: options[name] for name in RECORDED if options.get(name) is not None},
+        )
+
+    def again(self, data: Any, make_model: Any, test: Any) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
+        """(make_model, data, own keywords, options) to call it again; what is given takes the place of what is recorded.
+
+        Raises DataError or ModelError where something must be given.
+        """
+        if data is None and self.data is None:
+            raise DataError(
+                "this run's data were given by a Python program, and no folder holds them: write "
+                "ravine.resume(DIR, data=(x, y))."
+            )
+        if test is None and self.arrays_as_test:
+            raise DataError(
+                "this run's test split was given by a Python program: write ravine.resume(DIR, test=(x, y))."
+            )
+        if make_model is None and not self.model:
+            raise ModelError(
+                "this run's model was made by a callable that no record can name: write "
+                "ravine.resume(DIR, make_model=...)."
+            )
+        own = dict(self.own)
+        if own.get("space") is not None:
+            own["space"] = _read(own["space"])
+        options = {**self.options, "test": test if test is not None else self._found(self.test)}
+        return make_model or self.model, data if data is not None else self._found(self.data), own, options
+
+    def _found(self, name: str | None) -> str | None:
+        """A path as it is found from here: where it was relative to another directory, that one is tried too."""
+        if name is None or Path(name).exists() or not (Path(self.place) / name).exists():
+            return name
+        return str(Path(self.place) / name)
+
+
+def read_request(folder: Path, *, known: Container[str]) -> Request:
+    """Raises FolderError when config.json is missing, damaged or of a version that asked for other work than is known."""
+    path = folder / "config.json"
+    record = read_json(path)
+    try:
+        request = Request.model_validate(record.get("request") if isinstance(record, dict) else record)
+    except ValidationError as error:
+        raise FolderError(
+            f"{path} does not say what was asked ({error.error_count()} fields are missing or wrong): it is damaged or of "
+            "an older version; run again."
+        ) from error
+    if request.work not in known:
+        raise FolderError(
+            f"{path} is of a run of {request.work!r}, which this version does not know: take the other one."
+        )
+    return request
+
+
+def _written(space: Space) -> dict[str, Any]:
+    """A space as JSON: {"lr": {"kind": "Log", "low": 1e-4, "high": 0.1}}."""
+    return {name: {"kind": type(d).__name__, **dataclasses.asdict(d)} for name, d in space.items()}
+
+
+def _read(space: Mapping[str, Mapping[str, Any]]) -> dict[str, Distribution]:
+    return {
+        name: DISTRIBUTIONS[d["kind"]](**{key: value for key, value in d.items() if key != "kind"})
+        for name, d in space.items()
+    }
