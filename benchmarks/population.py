@@ -297,10 +297,8 @@ def memory(trials: Sequence[int]) -> None:
     for i, title in enumerate(NETWORKS):
         for k in trials:
             ours, theirs = (_child(f"{name},{i},{k}") for name in ("ravine", "plain"))
-            print(
-                f"  {title}, K = {k:3}: {ours:,.0f} against {theirs:,.0f}: {ours / theirs:.2f}; to reach: <= 1.10",
-                flush=True,
-            )
+            ratio = f"{ours / theirs:.2f}" if theirs >= 1 else "too little to compare"
+            print(f"  {title}, K = {k:3}: {ours:,.0f} against {theirs:,.0f}: {ratio}; to reach: <= 1.10", flush=True)
 
 
 def _child(what: str) -> float:
