@@ -6,8 +6,6 @@ Letters in shapes: K trials, B batch.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,37 +14,26 @@ from torch.func import functional_call
 from ravine.engines.compiled_step import CompiledStep, Move, Norms
 from ravine.engines.loss import Loss
 from ravine.engines.ownership import Own
-from ravine.engines.recorded import CHECKS, CannotRecordError, alike, attributes, hooked
+from ravine.engines.provisional import CannotRecordError, Provisional, alike, only_operations
 from ravine.engines.stack import Stack
 
 __all__ = ["CompiledSteps"]
 
 
-class CompiledSteps:
+class CompiledSteps(Provisional):
     """What `CompiledStep` computes, where it can be had."""
 
     def __init__(self, stack: Stack, loss: Loss) -> None:
+        super().__init__()
         self.stack, self.loss = stack, loss
-        self.refusal = ""  # why there is no C, and will be none
         self._kind: object = None
         self._step: CompiledStep | None = None
-        self._doubtful = CHECKS
 
     def serving(self, stack: Stack) -> CompiledSteps:
         """The same for a stack of other trials of this structure: what is written in C is one trial's step."""
         other = copy.copy(self)
         other.stack = stack
         return other
-
-    def doubt(self) -> None:
-        """Compare with autograd at the next steps again: they will be of other batches."""
-        self._doubtful = CHECKS
-
-    def snapshot(self) -> dict[str, Any]:
-        return {"refusal": self.refusal, "doubtful": self._doubtful}
-
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        self.refusal, self._doubtful = saved["refusal"], saved["doubtful"]
 
     def fits(self, x: Tensor, y: Tensor, own: Own) -> bool:
         """Whether there is C for this batch: for the first that comes, and all of its shape. `refusal` says why not."""
@@ -82,12 +69,8 @@ class CompiledSteps:
     def _write(self, x: Tensor, y: Tensor, own: Own) -> None:
         module = self.stack.modules[0]
         try:
-            if any(hooked(part) for part in module.modules()):
-                raise CannotRecordError(f"{type(module).__name__} has hooks")
-            before = attributes(module)
-            self._step = CompiledStep(self.stack, self.loss, x, y, own=own)
-            if attributes(module) != before:
-                raise CannotRecordError(f"{type(module).__name__} counts its steps")
+            with only_operations(module):
+                self._step = CompiledStep(self.stack, self.loss, x, y, own=own)
         except Exception as refusal:  # a forward may do anything; the other engines are there for it
             self._give_up(refusal)
 

@@ -27,7 +27,8 @@ from ravine.engines.loss import Loss
 from ravine.engines.memory import out_of_memory
 from ravine.engines.one_by_one import Habits, habits_of, single_loss, single_losses, single_outputs
 from ravine.engines.ownership import Own
-from ravine.engines.recorded import CHECKS, Recorder
+from ravine.engines.provisional import CHECKS
+from ravine.engines.recorded import Recorder
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import hush_slow_operations, stacked_outputs
 from ravine.engines.threads import threads

@@ -11,24 +11,22 @@ Letters in shapes: K trials, B batch.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ravine.engines.loss import Loss
 from ravine.engines.ownership import Own
+from ravine.engines.provisional import CannotRecordError, Provisional, alike, only_operations
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import losses_and_slopes, stacked_losses
 
-__all__ = ["CHECKS", "CannotRecordError", "Recorder", "Results", "Writing", "alike", "attributes", "hooked"]
-
-CHECKS = 2
-"""Steps at which list and stack are both run and compared, each time that the list is new to its surroundings."""
+__all__ = ["Recorder", "Results", "Writing"]
 
 AS_IT_WAS = (
     torch.ops.aten.view.default,
@@ -42,31 +40,14 @@ Results = tuple[Tensor, Sequence[Tensor | None]]
 """Losses [K], and gradients by the leaves in their order."""
 
 
-class CannotRecordError(Exception):
-    """The step is more than a list of operations."""
-
-
-class Recorder:
+class Recorder(Provisional):
     """The steps of one stack, from a list as soon as there is one. A stack that has shrunk needs a new recorder."""
 
     def __init__(self, stack: Stack, loss: Loss) -> None:
+        super().__init__()
         self.stack, self.loss = stack, loss
-        self.refusal = ""  # why there is no list, and will be none
         self._kind: object = None
         self._list: Callable[..., Results] | None = None
-        self._doubtful = CHECKS
-
-    def doubt(self) -> None:
-        """Compare list and stack at the next steps again: they will be of other batches."""
-        self._doubtful = CHECKS
-
-    def snapshot(self) -> dict[str, Any]:
-        """What has been found out about the list. List and stack may round differently, so a resumed run must know."""
-        return {"refusal": self.refusal, "doubtful": self._doubtful}
-
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        """Take over what was found out in an earlier process: the list is written anew, and compared no more than there."""
-        self.refusal, self._doubtful = saved["refusal"], saved["doubtful"]
 
     def losses(self, x: Tensor, y: Tensor, *, own: Own) -> Tensor:
         """Losses of one batch, [K]; gradients land in `stack.grads`."""
@@ -94,12 +75,8 @@ class Recorder:
             )
 
         try:
-            if any(hooked(part) for part in module.modules()):
-                raise CannotRecordError(f"{type(module).__name__} has hooks")
-            before = attributes(module)
-            self._list = written_down(step, [*_copies(self.stack), x, y])
-            if attributes(module) != before:
-                raise CannotRecordError(f"{type(module).__name__} counts its steps")
+            with only_operations(module):
+                self._list = written_down(step, [*_copies(self.stack), x, y])
         except Exception as refusal:  # a forward may do anything; the stacked step is there for what a list is not
             self._give_up(refusal)
 
@@ -205,25 +182,3 @@ def _copies(stack: Stack) -> list[Tensor]:
     leaves = stack.layout.views(stack.flat.clone())
     others = [*stack.frozen.values(), *stack.buffers.values()]
     return [*leaves.values(), *(tensor.clone(memory_format=torch.preserve_format) for tensor in others)]
-
-
-def hooked(module: nn.Module) -> bool:
-    """Whether something listens that a list would not tell."""
-    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(module, kind) for kind in kinds)
-
-
-def attributes(module: nn.Module) -> list[dict[str, object]]:
-    """The plain values that a forward may read and change."""
-    plain = (bool, int, float, str, type(None))
-    return [{name: value for name, value in vars(m).items() if isinstance(value, plain)} for m in module.modules()]
-
-
-def alike(found: Tensor, wanted: Tensor) -> bool:
-    """Equal but for rounding, as a GPU adds in another order every time."""
-    wanted = wanted.detach()
-    if not wanted.is_floating_point():
-        return torch.equal(found, wanted)
-    finite = wanted[wanted.isfinite()]
-    scale = float(finite.abs().max()) if finite.numel() else 0.0
-    return torch.allclose(found, wanted, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
