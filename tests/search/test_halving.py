@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ravine.models import Model
 from ravine.models.mlp import mlp
 from ravine.search import climb, survivors
 from ravine.search.halving import SLICE
-from ravine.training import Run, Setting
+from ravine.training import Run, Setting, rank
 from ravine.types import Metrics
 
 
@@ -32,6 +33,7 @@ class Scripted:
     def __post_init__(self) -> None:
         self.trials = list(self.worth)
         self.measured: list[tuple[int, tuple[int, ...]]] = []
+        self.best: dict[int, SimpleNamespace] = {}
 
     def advance(self, steps: int, *, deadline: float = math.inf) -> bool:
         for _ in range(steps):
@@ -43,10 +45,14 @@ class Scripted:
 
     def evaluate(self) -> list[Metrics]:
         self.measured.append((self.step, tuple(self.trials)))
-        return [
+        found: list[Metrics] = [
             {"accuracy": self.worth[t], "nll": math.nan if self.step >= self.lost_at.get(t, 10**9) else 1.0}
             for t in self.trials
         ]
+        for trial, metrics in zip(self.trials, found, strict=True):
+            if trial not in self.best or rank(metrics) > rank(self.best[trial].validation):
+                self.best[trial] = SimpleNamespace(validation=metrics)
+        return found
 
     def keep(self, index: Sequence[int]) -> None:
         self.trials = [self.trials[k] for k in index]
@@ -66,6 +72,13 @@ def test_the_best_survive_each_rung_and_every_trial_has_an_outcome() -> None:
     assert [outcomes[t].reason for t in (0, 4, 6)] == ["behind at step 10", "behind at step 20", None]
     assert outcomes[7].metrics["accuracy"] == 7 / 8
     assert (outcomes[0].epoch, outcomes[7].epoch) == (1, 4)
+
+
+def test_a_trial_is_judged_by_the_best_it_has_reached_not_by_its_last_evaluation() -> None:
+    run = Scripted({0: 0.9, 1: 0.5, 2: 0.6, 3: 0.4})
+    outcomes = climb([run], [10, 20, 40], on_rung=lambda *_: run.worth.update({0: 0.1}))  # type: ignore[list-item]
+    assert outcomes[0].reason is None and outcomes[2].reason == "behind at step 20"
+    assert outcomes[0].metrics["accuracy"] == 0.1  # what is reported is where it stands
 
 
 def test_trials_of_all_groups_are_compared_with_each_other_at_the_same_step() -> None:

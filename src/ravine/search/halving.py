@@ -1,7 +1,8 @@
 """Successive halving over runs: train all, drop the worse half, train on, until the rungs are climbed.
 
 Trials in different runs (groups of one structure) are compared with each other at the same number of
-steps. Source: Jamieson & Talwalkar 2016.
+steps, each by the best it has reached so far: of the ways measured in benchmarks/rungs.py that agrees best with
+how trials end, for a single evaluation is noisy. Source: Jamieson & Talwalkar 2016.
 """
 
 from __future__ import annotations
@@ -117,10 +118,11 @@ class Climb:
         pairs = [pair for run in self._alive for pair in self._attempt(run, lambda run: run.evaluate())]
         alive = self._alive
         seen = {trial: m for run, metrics in pairs for trial, m in zip(run.trials, metrics, strict=True)}
+        so_far = {trial: run.best[trial].validation for run in alive for trial in run.trials}
         last = rung == self.rungs[-1] or not in_time or time.monotonic() >= self.deadline
         wanted = len(seen) if last else max(self.least, math.ceil(self.share * len(seen)))
         affordable = len(seen) if last else self._pace.affordable(self.rungs[-1] - rung)
-        chosen = survivors(seen, max(1, min(wanted, affordable)))
+        chosen = survivors(seen, max(1, min(wanted, affordable)), so_far)
         for run in alive:
             _drop(run, seen, chosen, self.ended, hurried=affordable < wanted)
         self.seen.append((rung, seen))
@@ -200,10 +202,14 @@ class Climb:
         self._pace.seconds, self._pace.steps = saved["pace"]
 
 
-def survivors(seen: dict[int, Metrics], wanted: int) -> set[int]:
-    """The best `wanted` trials that are finite."""
+def survivors(seen: Mapping[int, Metrics], wanted: int, so_far: Mapping[int, Metrics] | None = None) -> set[int]:
+    """Of the trials that are finite now, the `wanted` best by what each has reached so far.
+
+    so_far: each trial's best up to this step; `seen` where it is not given.
+    """
+    so_far = so_far or seen
     finite = [trial for trial, metrics in seen.items() if rank(metrics)[0] > -math.inf]
-    return set(sorted(finite, key=lambda trial: rank(seen[trial]), reverse=True)[:wanted])
+    return set(sorted(finite, key=lambda trial: rank(so_far[trial]), reverse=True)[:wanted])
 
 
 def _restored(run: Run, saved: Sequence[Mapping[str, Any]]) -> list[Run]:
