@@ -18,7 +18,7 @@ from typing import Any, Unpack
 from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
-from ravine.errors import InputError, SettingError, WriteError, nearest
+from ravine.errors import InputError, SettingError, WorkerError, WriteError, nearest
 from ravine.models import factory_settings
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.folder import Folder, recorded_answers
@@ -34,7 +34,7 @@ from ravine.recipe.result import Result
 from ravine.recipe.session import Watcher
 from ravine.recipe.walk import OPTIMIZERS, Walk, Wanted
 from ravine.reports import write_report
-from ravine.search import SAMPLERS, Choice, Space, check_names, samples
+from ravine.search import SAMPLERS, Choice, Space, check_names, check_workers, samples
 from ravine.training import Ensemble, Setting, load, outputs_of, read_json
 from ravine.types import Metrics
 
@@ -79,6 +79,7 @@ def run_search(
     epochs: int | None = None,
     sampler: str = "random",
     known: bool = True,
+    workers: int = 1,
     **options: Unpack[Options],
 ) -> Result:
     """Steps 4 to 6 of the recipe: search, refine, read the curves, hand back the best. (`ravine.search` is the package.)
@@ -88,13 +89,16 @@ def run_search(
     trials: in all, three quarters of them coarse; epochs: of the longest trial, the coarse ones are a quarter as long. Both
     are planned from the budget when not given; where both are given, no clock decides anything.
     sampler: random, grid, sobol, halton, tpe or gp. known: whether a few settings known to be good are tried first.
-    Raises DataError, ModelError or SettingError, one line each, for what was asked wrongly.
+    workers: processes that train side by side on the CPU, sharing the cores; this one alone where it is 1.
+    Raises DataError, ModelError or SettingError, one line each, for what was asked wrongly, and
+    WorkerError when a worker is killed.
     """
     check_names(space or {}, factory_settings(make_model))
     _check_counts(trials=trials, epochs=epochs)
+    check_workers(workers, device_of(options.get("device", "auto")))
     if sampler not in SAMPLERS:
         raise SettingError(f"sampler is {sampler!r}; {nearest(sampler, SAMPLERS)}")
-    own = {"space": space, "trials": trials, "epochs": epochs, "sampler": sampler, "known": known}
+    own = {"space": space, "trials": trials, "epochs": epochs, "sampler": sampler, "known": known, "workers": workers}
     return _run("search", make_model, data, own, options)
 
 
@@ -294,7 +298,8 @@ def _tune(walk: Walk, own: Keywords, source: Keywords) -> Result:
 
 
 def _search(walk: Walk, own: Keywords, source: Keywords) -> Result:
-    walk.space = own["space"]
+    walk.space, walk.session.workers = own["space"], own.get("workers", 1)  # older folders have none recorded
+    check_workers(walk.session.workers, walk.session.device)
     walk.wanted = Wanted.of(own["trials"], own["epochs"], sampler=own["sampler"], known=own["known"])
     return walk.seek(source, walk.lr_range() if _unrated(own) else {})
 
@@ -359,6 +364,12 @@ def _run(
                 write_report(result.out)
         except WriteError as error:
             raise WriteError(f"{error} Then: ravine resume {shlex.quote(str(walk.folder.path))}") from error
+        except WorkerError as error:
+            if walk.folder.path is None:
+                raise
+            raise WorkerError(
+                f"{error} What was saved is kept. To go on: ravine resume {shlex.quote(str(walk.folder.path))}"
+            ) from error
         walk.session.saver.finish()
     return result
 

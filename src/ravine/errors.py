@@ -1,6 +1,7 @@
 """The exceptions of Ravine, drawn as a tree.
 
     RavineError
+    ├── WorkerError           a process of a search was killed or could not be begun; the command line answers with exit 1
     └── InputError            asked wrongly; the command line answers with exit 2 and this one line
         ├── DataError         a file, a table, an image or a label that cannot be used
         ├── ModelError        a factory or a module that cannot be used
@@ -24,6 +25,7 @@ __all__ = [
     "ModelError",
     "RavineError",
     "SettingError",
+    "WorkerError",
     "WriteError",
     "nearest",
 ]
@@ -31,6 +33,10 @@ __all__ = [
 
 class RavineError(Exception):
     """The root: whatever Ravine raises on purpose."""
+
+
+class WorkerError(RavineError):
+    """A process that trained for a search was killed, or could not be begun."""
 
 
 class InputError(RavineError, ValueError):

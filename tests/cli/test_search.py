@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
 import optuna
 import pytest
+import torch
+
+from ravine.cli.display import Bars
 
 from .conftest import Ravine
 
@@ -64,6 +70,28 @@ def test_one_after_another_finds_what_the_population_finds(ravine: Ravine, table
     assert found[0]["validation"]["nll"] == pytest.approx(found[1]["validation"]["nll"], rel=1e-3)
 
 
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="workers are forks of a process without a GPU")
+def test_a_worker_that_is_killed_is_one_line_and_exit_1_and_the_search_goes_on(
+    ravine: Ravine, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> None:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+
+    words = ("--data", table, "--target", "kind", "--set", "hidden=4", "--space", "lr=log(1e-3,0.1)", *SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "advance", kill)
+        answer = ravine("search", *words, "--workers", "2")
+    assert (answer.status, answer.out) == (1, "")
+    last = answer.err.strip().splitlines()[-1]
+    assert last.startswith("ravine: worker 1 of 2 was killed (SIGKILL)")
+    assert last.endswith("To go on: ravine resume run")
+    assert "Traceback" not in answer.err
+    answer = ravine("resume", "run", "--json")
+    assert answer.status == 0, answer.err
+    assert json.loads((Path("run") / "config.json").read_text())["request"]["own"]["workers"] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -76,6 +104,8 @@ def test_one_after_another_finds_what_the_population_finds(ravine: Ravine, table
         (("--engine", "pop"), ["pop", "population"]),
         (("--trials", "0"), ["trials is 0"]),
         (("--epochs", "0"), ["epochs is 0"]),
+        (("--workers", "0"), ["workers is 0", "1 or more"]),
+        (("--workers", "2", "--device", "meta"), ["workers is 2", "device is meta", "device cpu"]),
     ],
 )
 def test_what_is_asked_wrongly_is_one_line(

@@ -39,7 +39,7 @@ def work(folder):
     if os.path.exists(f"{folder}/config.json"):
         return api.resume(folder)
     more = {"settings": {"hidden": [12]}, "seed": 3, "engine": "stacked", "out": folder}
-    return api.tune("mlp", "digits", trials=8, space=SPACE, keep_going=True, **more)
+    return CALL
 
 
 for line in sys.stdin:
@@ -62,12 +62,21 @@ for line in sys.stdin:
 """
 
 
+TUNE = 'api.tune("mlp", "digits", trials=8, space=SPACE, keep_going=True, **more)'
+
+
 class Server:
-    """A process that has imported everything, and forks for every run: a run then begins in a moment, not in seconds."""
+    """A process that has imported everything, and forks for every run: a run then begins in a moment, not in seconds.
+
+    call: what a run does that is not resumed, in terms of SERVER.
+    """
+
+    def __init__(self, call: str = TUNE) -> None:
+        self._script = SERVER.replace("CALL", call)
 
     def __enter__(self) -> Self:
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self._process = subprocess.Popen([sys.executable, "-c", SERVER], **pipes)
+        self._process = subprocess.Popen([sys.executable, "-c", self._script], **pipes)
         return self
 
     def __exit__(self, _kind: type | None, _error: BaseException | None, _trace: TracebackType | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -110,5 +110,25 @@ def test_a_search_trains_every_trial_it_asked_for_and_tells_the_study(three_clas
     assert done.kept[done.ranked[0].number].validation["accuracy"] > 0.6
     assert {kept.setting.order for kept in done.kept.values()} == {0}  # all see the same batches
     assert len({kept.setting.seed for kept in done.kept.values()}) == 6
-    (rate,) = set(history.steps(0)["lr"])  # constant
-    assert rate == pytest.approx(done.kept[0].setting.lr)
+    rates = history.steps(min(a.number for a in done.ranked))["lr"]  # warm-up, and down to nothing with the last rung
+    assert max(rates) == pytest.approx(done.kept[0].setting.lr, rel=1e-3)
+    assert rates[0] < 0.2 * max(rates)
+    longest = history.steps(done.ranked[0].number)["lr"]
+    assert longest[-1] < 0.01 * max(longest)
+
+
+def test_a_sampler_that_learns_is_asked_again_when_the_first_trials_have_ended(three_classes: Data, sit: Sit) -> None:
+    class Counting(Study):
+        """Notes how many trials had ended whenever one is asked for."""
+
+        ended: ClassVar[list[int]] = []
+
+        def ask(self, *args: Any, **more: Any) -> Asked:
+            self.ended.append(sum(trial.state.is_finished() for trial in self.trials))
+            return super().ask(*args, **more)
+
+    study = Counting(None, "classification", 0, ["adamw"], sampler="tpe")
+    spaces = {"adamw": coarse_spaces(RANGES, dropout=True)["adamw"]}
+    done = coarse(sit(three_classes), study, spaces, History(), trials=16, epochs=1)
+    assert Counting.ended == [0] * 10 + [10] * 3 + [13] * 3
+    assert sorted(done.outcomes) == sorted(a.number for a in done.asked) == list(range(16))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -69,3 +70,25 @@ def test_a_lock_that_was_deleted_while_it_was_waited_for_is_none(
 def test_a_lock_that_nobody_holds_any_more_is_let_go(tmp_path: Path) -> None:
     Lock(tmp_path)
     Lock(tmp_path).release()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # where threads run, from Python 3.12 on
+def test_a_fork_does_not_keep_a_folder_locked_that_its_parent_held(tmp_path: Path) -> None:
+    held, context = Lock(tmp_path), multiprocessing.get_context("fork")
+    begun, end = context.Event(), context.Event()
+
+    def live() -> None:
+        begun.set()
+        end.wait(20)
+
+    child = context.Process(target=live)
+    child.start()
+    assert begun.wait(20)
+    os.close(held._file)  # as the system does when the parent is killed
+    held._file = -1
+    try:
+        Lock(tmp_path).release()
+        assert child.is_alive()
+    finally:
+        end.set()
+        child.join()

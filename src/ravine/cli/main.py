@@ -1,6 +1,6 @@
 """The entry point: which commands there are, and how an ending becomes an exit status.
 
-0 done; 1 ran, and the recipe failed; 2 asked wrongly: one line, no traceback; 130 interrupted, 143 terminated: how to
+0 done; 1 ran, and the recipe failed or a worker was killed; 2 asked wrongly: one line, no traceback; 130 interrupted, 143 terminated: how to
 go on is said.
 """
 
@@ -28,7 +28,7 @@ import typer  # noqa: E402 - the clock starts before the imports
 
 from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, resume, search, train, tune  # noqa: E402
 from ravine.cli.many_values import ManyValues  # noqa: E402
-from ravine.errors import InputError  # noqa: E402
+from ravine.errors import InputError, WorkerError  # noqa: E402
 
 __all__ = ["app", "main"]
 
@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(_given(wrong, words) + wrong.format_message())
     except InputError as wrong:
         return _refuse(str(wrong))
+    except WorkerError as failed:
+        print(f"ravine: {failed}", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except SystemExit as end:

@@ -33,6 +33,9 @@ def search(
     engine: Annotated[
         str, typer.Option("--engine", help="population: many trials at once; sequential: one after another.")
     ] = "population",
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes that train side by side on the CPU, sharing its cores.")
+    ] = 1,
     known: Annotated[
         bool, typer.Option("--known/--no-known", help="Try a few settings known to be good first.")
     ] = True,
@@ -54,6 +57,7 @@ def search(
             space=searched,
             sampler=sampler,
             known=known,
+            workers=workers,
             engine=ENGINES[engine],
             watch=watch,
         )

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ravine.recipe.trials import Search, best_trials
-from ravine.search import SEARCHED, Asked, Space, Study, known_settings, structures
+from ravine.search import LEARNING_FROM, SEARCHED, Asked, Space, Study, known_settings, structures
 
-__all__ = ["ask_coarse", "ask_refined", "structural", "structure_of"]
+__all__ = ["ask_coarse", "ask_refined", "batches", "structural", "structure_of"]
 
 PER_STACK = 8
 """Trials that a structure should have at least: fewer leave most of what stacking gains unused."""
@@ -25,11 +25,12 @@ def structure_of(asked: Asked, space: Space) -> dict[str, Any]:
 
 
 def ask_coarse(
-    study: Study, spaces: Mapping[str, Space], count: int, *, known: bool, measured: bool, seed: int
+    study: Study, spaces: Mapping[str, Space], batch: range, count: int, *, known: bool, measured: bool, seed: int
 ) -> list[Asked]:
     """Optimizers in turn; of each the known settings first, in half of the trials at most, then draws.
 
-    known: whether settings known to be good come first. measured: whether the ranges of the rates are those of step 3.
+    batch: which of the `count` trials of the phase are asked for now. known: whether settings known to be good come
+    first. measured: whether the ranges of the rates are those of step 3.
     """
     names = list(spaces)
     good = {name: known_settings(name, spaces[name], measured=measured) if known else [] for name in names}
@@ -38,11 +39,25 @@ def ask_coarse(
         for i, name in enumerate(names)
     }
     asked = []
-    for i in range(count):
-        name = names[i % len(names)]
-        first = good[name].pop(0) if good[name] and i < count // 2 else None
-        asked.append(study.ask(name, spaces[name], "coarse", structure=each[name][i // len(names)], first=first))
+    for i in batch:
+        name, turn = names[i % len(names)], i // len(names)
+        first = good[name][turn] if turn < len(good[name]) and i < count // 2 else None
+        asked.append(study.ask(name, spaces[name], "coarse", structure=each[name][turn], first=first))
     return asked
+
+
+def batches(count: int, optimizers: int, *, learns: bool) -> list[range]:
+    """Which of the `count` trials of a phase are asked for at once: all of them, or where the sampler learns half, or as
+    many as it needs to begin with, and the rest in two turns. Fewer batches keep the stacks full; more let it learn more.
+
+    >>> batches(48, 2, learns=True), batches(48, 2, learns=False), batches(12, 2, learns=True)
+    ([range(0, 24), range(24, 36), range(36, 48)], [range(0, 48)], [range(0, 12)])
+    """
+    if not learns:
+        return [range(count)]
+    first = min(count, max(-(-count // 2), LEARNING_FROM * optimizers))
+    second = first + -(-(count - first) // 2)
+    return [part for part in (range(first), range(first, second), range(second, count)) if part]
 
 
 def ask_refined(study: Study, spaces: Mapping[str, Space], before: Search, count: int) -> list[Asked]:

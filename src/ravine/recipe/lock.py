@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Lock:
             if self._still_there():
                 break
             os.close(self._file)  # its holder deleted it between our opening and our taking it
+        _held.add(self)
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
 
@@ -67,3 +69,18 @@ class Lock:
             return os.path.samestat(os.stat(self._path), os.fstat(self._file))
         except FileNotFoundError:
             return False
+
+
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _not_inherited() -> None:
+    """A fork that outlives its parent would keep the folder locked, for what is open is open in both."""
+    for lock in _held:
+        if lock._file >= 0:
+            os.close(lock._file)
+            lock._file = -1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_not_inherited)

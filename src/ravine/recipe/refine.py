@@ -1,4 +1,4 @@
-"""Step 5: the best region of the coarse search, longer, with warm-up and a cosine down to zero.
+"""Step 5: the best region of the coarse search, longer, under the same schedule: warm-up and a cosine down to zero.
 
 The coarse winner runs again beside new trials from the region around the best quarter. Trials share one
 schedule, so halving compares them at the same phase of it.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from ravine.recipe.asking import ask_refined
-from ravine.recipe.coarse import edges_of
+from ravine.recipe.coarse import SCHEDULED, edges_of
 from ravine.recipe.pace import measure_pace
 from ravine.recipe.session import Session, seconds_left
 from ravine.recipe.trials import UNLIMITED, Search, best_trials, carry_out, lasting, planned, search_evidence
@@ -95,7 +95,6 @@ def refine(
     plan = lasting(planned(session, "refine", make), epochs, session.steps_per_epoch)
     spaces = refined_spaces(before)
     asked = ask_refined(study, spaces, before, trials or plan.trials)
-    fixed = {"schedule": "cosine", "warmup": 0.1}
     every = max(session.steps_per_epoch, plan.rungs[-1] // 40)
     return carry_out(
         session,
@@ -105,7 +104,7 @@ def refine(
         asked,
         history,
         plan.rungs,
-        fixed=fixed,
+        fixed=SCHEDULED,
         every=every,
         least=5,
         deadline=deadline,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from ravine.engines.memory import out_of_memory
@@ -12,7 +13,7 @@ from ravine.search import Asked
 from ravine.search.failures import reason_of
 from ravine.training import History, Run, Setting
 
-__all__ = ["PROBE", "Built", "make_runs", "model_settings", "of_model"]
+__all__ = ["PROBE", "Built", "make_runs", "model_settings", "of_model", "shared_out"]
 
 PROBE = 5_000
 """Rows looked at per evaluation, of training and of validation each: accuracy to within 0.3 % where it is near 95 %."""
@@ -52,7 +53,8 @@ def make_runs(
     """A run for each structure among the trials: what differs in the rule, the batch size or the model is not stacked.
 
     fixed: settings that are not searched. A trial whose model or setting raises is lost, and the others are built without
-    it. Where none is left, or memory runs out, the exception goes on.
+    it. Where none is left, or memory runs out, the exception goes on. Where the session has several workers, a structure
+    may be cut into several runs (`shared_out`).
     """
 
     def make(group: Sequence[Asked]) -> Run:
@@ -76,11 +78,28 @@ def make_runs(
         setting = built.attempt(one, lambda one=one: _setting(session, one, fixed))  # type: ignore[misc]
         if setting is not None:
             groups.setdefault(repr((setting.structure, model_settings(session, one))), []).append(one)
-    for _, group in sorted(groups.items()):
+    for group in shared_out([group for _, group in sorted(groups.items())], session.workers):
         built.runs += _sound(group, make, built)
     if built.first is not None and not built.runs:
         raise built.first
     return built
+
+
+def shared_out(groups: Sequence[Sequence[Asked]], workers: int) -> list[Sequence[Asked]]:
+    """The groups laid end to end and cut where the share of a worker ends: all shares are equal, to one trial.
+
+    >>> one, two = [Asked(number, {}) for number in range(5)], [Asked(5, {})]
+    >>> [[asked.number for asked in part] for part in shared_out([one, two], workers=2)]
+    [[0, 1, 2], [3, 4], [5]]
+    """
+    total, begin = sum(map(len, groups)), 0
+    ends = [total * (i + 1) // workers for i in range(workers)]
+    parts: list[Sequence[Asked]] = []
+    for group in groups:
+        inside = [end - begin for end in ends if begin < end < begin + len(group)]
+        parts += [group[a:b] for a, b in pairwise([0, *sorted(set(inside)), len(group)])]
+        begin += len(group)
+    return parts
 
 
 def _sound(group: Sequence[Asked], make: Callable[[Sequence[Asked]], Run], built: Built) -> list[Run]:

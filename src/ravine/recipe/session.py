@@ -59,6 +59,7 @@ class Session:
     """One data set, one model, one seed. `pace` is learned on the way: seconds per trial and step.
 
     engine: of every population. saver: writes the state of the step that runs, and has the one to go on with.
+    workers: processes that a search trains in; this one alone where it is 1.
     """
 
     data: Data
@@ -69,6 +70,7 @@ class Session:
     watch: Watcher = field(default_factory=Silent)
     pace: float = math.nan
     engine: Engine = "auto"
+    workers: int = 1
     saver: Saver = field(default_factory=Saver)
 
     def __post_init__(self) -> None:

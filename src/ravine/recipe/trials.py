@@ -9,6 +9,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,6 @@ class Search:
     asked: list[Asked]
     outcomes: dict[int, Outcome]
     kept: dict[int, Kept]
-    learnt: dict[str, Any] | None = None  # what `after_search` makes of it
 
     @property
     def ranked(self) -> list[Asked]:
@@ -146,6 +146,8 @@ def _climb(
             study.report(trial, step, metrics)
 
     def watched(step: int, trials: int) -> None:
+        if session.workers > 1:  # else it is asked before every step
+            saver.safe()
         session.watch.advance(step / rungs[-1], f"{trials} trials at step {step:,}")
 
     def snapshot() -> State:
@@ -158,10 +160,12 @@ def _climb(
         return
     saver, name = session.saver, found.phase if first else f"{found.phase}.{built.runs[0].trials[0]}"
     climb = Climb(built.runs, rungs, least=least, deadline=deadline, say=session.watch.note)
+    built.runs = []  # the climb alone has them, and may give them away
     if saved := saver.load(name):
         climb.restore(saved["climb"])
         history.restore(saved["history"])
-    with saver.during(name, snapshot):
+    elsewhere = session.workers > 1 and not climb.over
+    with saver.during(name, snapshot), climb.hand_over(session.workers, history) if elsewhere else nullcontext():
         found.outcomes |= climb.go(on_rung=told, on_slice=watched, on_decided=saver.save)
     for run in climb.runs:  # the weights of a wave that is over must not fill a GPU
         found.kept |= {trial: dataclasses.replace(kept, state=_on_cpu(kept.state)) for trial, kept in run.best.items()}
@@ -223,5 +227,5 @@ def search_evidence(search: Search) -> dict[str, Any]:
             "validation": search.kept[winner.number].validation,
         },
         "edges": [],
-        "learnt": search.learnt,
+        "learnt": None,  # until the search is over: what `after_search` makes of the phase
     }

@@ -151,7 +151,6 @@ class Walk:
             known=self.wanted.known,
             measured="lr" not in (self.space or {}),
         )
-        wide.learnt = self._learnt(study, "coarse")
         self._end(judge_coarse(wide))
         if not wide.ranked:
             return []
@@ -165,16 +164,25 @@ class Walk:
             trials=self.wanted.trials.get("refine"),
             epochs=self.wanted.epochs.get("refine"),
         )
-        close.learnt = self._learnt(study, "refine")
         self._end(judge_refine(close, wide))
+        self._learn(study)
         return [wide, close] if close.ranked else [wide]
 
-    def _learnt(self, study: Study, phase: str) -> dict[str, Any] | None:
-        """What a phase has taught, for the report; None where the seconds it takes are better spent otherwise."""
+    def _learn(self, study: Study) -> None:
+        """Add to the verdicts of the search what its trials have taught: now, for the refinement need not wait for it.
+
+        Left out where the seconds it takes are better spent otherwise.
+        """
         if self.budget.seconds is not None and self.budget.seconds < LEARNING:
-            return None
+            return
         maximize = study.measured == "accuracy"
-        return after_search(study.trials, phase, sampler=self.wanted.sampler, maximize=maximize, seed=self.session.seed)
+        for i, verdict in enumerate(self.verdicts):
+            if verdict.evidence.get("learnt", ...) is None:
+                learnt = after_search(
+                    study.trials, verdict.step, sampler=self.wanted.sampler, maximize=maximize, seed=self.session.seed
+                )
+                self.verdicts[i] = dataclasses.replace(verdict, evidence={**verdict.evidence, "learnt": learnt})
+                self.folder.verdict(self.verdicts[i])
 
     def read_curves(self, winner: Kept, stopped: str | None) -> None:
         """Step 6. stopped: why the winner's training ended before its schedule, if it did."""

@@ -11,12 +11,14 @@ from ravine.search.known import known_settings
 from ravine.search.more_trials import expected_best, more_trials
 from ravine.search.parse import parse_space
 from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan, waves
-from ravine.search.samplers import SAMPLERS, RepeatableSampler
+from ravine.search.samplers import LEARNING_FROM, SAMPLERS, RepeatableSampler
 from ravine.search.space import Choice, Distribution, Int, Log, Space, Uniform, around, edge_of, share_of
 from ravine.search.study import STUDY_NAME, Asked, Study
+from ravine.search.workers import Workers, check_workers
 
 __all__ = [
     "KNOWN",
+    "LEARNING_FROM",
     "SAMPLERS",
     "SEARCHED",
     "STUDY_NAME",
@@ -33,11 +35,13 @@ __all__ = [
     "Space",
     "Study",
     "Uniform",
+    "Workers",
     "after_search",
     "applying",
     "around",
     "capped",
     "check_names",
+    "check_workers",
     "climb",
     "coarse_plan",
     "comparable",

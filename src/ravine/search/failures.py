@@ -8,13 +8,11 @@ is no memory for that either, the trials of this run end, and other runs go on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-
-from ravine.engines.allocator import give_back
 from ravine.engines.memory import out_of_memory
-from ravine.training import Run
+from ravine.search.remote_run import AnyRun
 
 __all__ = ["Mended", "mended", "reason_of"]
 
@@ -22,12 +20,12 @@ __all__ = ["Mended", "mended", "reason_of"]
 class Mended(NamedTuple):
     """runs: what goes on in place of the run, at least one, perhaps without trials. lost: a reason for each trial that ends."""
 
-    runs: list[Run]
+    runs: Sequence[AnyRun]
     lost: dict[int, str]
     note: str  # for whoever watches; "" is nothing to say
 
 
-def mended(run: Run, error: Exception) -> Mended:
+def mended(run: AnyRun, error: Exception) -> Mended:
     """A run that raised `error`, without whom it concerns. Its state is that before the step."""
     count, name = len(run.trials), _shown(run)
     if count == 1:
@@ -59,11 +57,8 @@ def reason_of(error: BaseException) -> str:
     return f"raised {type(error).__name__}{': ' if said else ''}{said}"
 
 
-def _halved(run: Run, note: str) -> Mended:
+def _halved(run: AnyRun, note: str) -> Mended:
     count, middle = len(run.trials), (len(run.trials) + 1) // 2
-    give_back()
-    if run.population.device.type == "cuda":
-        torch.cuda.empty_cache()
     try:
         return Mended(run.split(range(middle), range(middle, count)), {}, note)
     except Exception as error:
@@ -74,5 +69,5 @@ def _halved(run: Run, note: str) -> Mended:
     return Mended([run], lost, said)
 
 
-def _shown(run: Run) -> str:
+def _shown(run: AnyRun) -> str:
     return f"trials {min(run.trials)} to {max(run.trials)}" if len(run.trials) > 1 else f"trial {run.trials[0]}"

@@ -12,10 +12,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ravine.search.failures import mended
-from ravine.training import Run, rank
+from ravine.search.remote_run import AnyRun, RemoteRun
+from ravine.search.workers import Workers
+from ravine.training import History, Run, rank
 from ravine.types import Metrics
 
 __all__ = ["Climb", "Outcome", "climb", "survivors"]
@@ -24,6 +26,8 @@ __all__ = ["Climb", "Outcome", "climb", "survivors"]
 Done = TypeVar("Done")
 
 SLICE = 10  # steps that one run takes before the next has its turn
+
+TURN = 1.0  # seconds that runs in other processes are left alone with their slice, or one step: only then is a state written
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def climb(
 
 
 class Climb:
-    """A climb under way, as `climb`; a snapshot may be taken before any step of its runs, and when a rung is behind.
+    """A climb under way, as `climb`; a snapshot may be taken before any step of its runs, and when a rung is behind. Of runs
+    in other processes it is taken when on_slice is told, or a rung is behind.
 
     runs: as they go on, which changes when one raises (`mended`).
     """
@@ -83,13 +88,21 @@ class Climb:
         deadline: float = math.inf,
         say: Callable[[str], None] = lambda _note: None,
     ) -> None:
-        self.runs, self.rungs, self.deadline = list(runs), rungs, deadline
+        self.runs: list[AnyRun] = list(runs)
+        self.rungs, self.deadline = rungs, deadline
         self._of = list(range(len(self.runs)))  # which of the runs given each is, or is a part of
         self.share, self.least, self.say = keep, least, say
         self.seen: list[tuple[int, dict[int, Metrics]]] = []  # (step, metrics of each trial) of the rungs behind
         self.ended: dict[int, Outcome] = {}
         self.over = False
         self._pace = _Pace(deadline)
+        self._slice, self._workers = SLICE, cast("Workers | None", None)
+
+    def hand_over(self, count: int, history: History) -> Workers:
+        """Give the runs to at most `count` workers, which train at the same time; they end with the context that comes back."""
+        self._workers = Workers(cast("list[Run]", self.runs), count, history)
+        self.runs, self._slice = list(self._workers.runs), 1
+        return self._workers
 
     def go(
         self,
@@ -115,7 +128,9 @@ class Climb:
         behind = len(self.seen)
         before, rung = (self.rungs[behind - 1] if behind else 0), self.rungs[behind]
         in_time = self._pace.timed(lambda: self._train_to(before, rung, on_slice))
+        self._begin(lambda run: run.begin("evaluate"))
         pairs = [pair for run in self._alive for pair in self._attempt(run, lambda run: run.evaluate())]
+        self._tell()
         alive = self._alive
         seen = {trial: m for run, metrics in pairs for trial, m in zip(run.trials, metrics, strict=True)}
         so_far = {trial: run.best[trial].validation for run in alive for trial in run.trials}
@@ -133,7 +148,7 @@ class Climb:
                     self.ended[trial] = Outcome(trial, seen[trial], run.step, _epoch(run), None)
 
     @property
-    def _alive(self) -> list[Run]:
+    def _alive(self) -> list[AnyRun]:
         return [run for run in self.runs if len(run.trials)]
 
     def _train_to(self, start: int, rung: int, on_slice: Callable[[int, int], None]) -> bool:
@@ -141,23 +156,44 @@ class Climb:
 
         Slices begin at `start` wherever the runs are, so that a climb that was cut short takes its turns in the same order.
         """
-        for end in (*range(start + SLICE, rung, SLICE), rung):
+        end = start
+        while end < rung:
+            end, began = min(end + self._slice, rung), time.monotonic()
             if all(run.step >= end for run in self._alive):
                 continue
-            for run in self._alive:
-                if not all(in_time for _, in_time in self._attempt(run, lambda run, end=end: self._advance(run, end))):  # type: ignore[misc]
-                    return False
+            self._begin(lambda run, end=end: run.begin("advance", end - run.step, deadline=self.deadline))  # type: ignore[misc]
+            done = [
+                pair
+                for run in self._alive
+                for pair in self._attempt(run, lambda run, end=end: self._advance(run, end))  # type: ignore[misc]
+            ]
+            self._tell()
+            if not all(in_time for _, in_time in done):
+                return False
             on_slice(end, sum(len(run.trials) for run in self.runs))
+            if self._workers is not None:  # as many steps as take a TURN
+                self._slice = max(1, min(SLICE, int(self._slice * TURN / (time.monotonic() - began))))
         return True
 
-    def _advance(self, run: Run, end: int) -> bool:
+    def _begin(self, work: Callable[[RemoteRun], None]) -> None:
+        """Let runs in other processes begin what each will be asked for in its turn."""
+        for run in self._alive:
+            if isinstance(run, RemoteRun):
+                work(run)
+
+    def _tell(self) -> None:
+        """What was seen in other processes comes into the history."""
+        if self._workers is not None:
+            self._workers.tell()
+
+    def _advance(self, run: AnyRun, end: int) -> bool:
         before = run.step
         try:
             return run.advance(end - before, deadline=self.deadline)
         finally:
             self._pace.steps += (run.step - before) * len(run.trials)
 
-    def _attempt(self, run: Run, work: Callable[[Run], Done]) -> list[tuple[Run, Done]]:
+    def _attempt(self, run: AnyRun, work: Callable[[AnyRun], Done]) -> list[tuple[AnyRun, Done]]:
         """What `work` comes to on a run, or on each of those that go on in its place where it raises."""
         try:
             return [(run, work(run))]
@@ -168,7 +204,7 @@ class Climb:
         instead = self._replaced(run, fault)
         return [pair for one in instead if len(one.trials) for pair in self._attempt(one, work)]
 
-    def _replaced(self, run: Run, fault: Exception) -> list[Run]:
+    def _replaced(self, run: AnyRun, fault: Exception) -> Sequence[AnyRun]:
         """Put what goes on in the place of a run that raised, and end the trials at fault."""
         found = mended(run, fault)
         at = next(i for i, one in enumerate(self.runs) if one is run)
@@ -194,7 +230,9 @@ class Climb:
         """Go on from the snapshot of a climb of the same runs over the same rungs."""
         pairs = list(zip(saved["of"], saved["runs"], strict=True))
         parts = [[its for of, its in pairs if of == i] for i in range(len(self.runs))]
-        self.runs = [part for run, its in zip(self.runs, parts, strict=True) for part in _restored(run, its)]
+        self.runs = [
+            part for run, its in zip(cast("list[Run]", self.runs), parts, strict=True) for part in _restored(run, its)
+        ]
         self._of = list(saved["of"])
         self.seen = [(step, dict(metrics)) for step, metrics in saved["seen"]]
         self.ended = {one["trial"]: Outcome(**one) for one in saved["ended"]}
@@ -243,7 +281,7 @@ class _Pace:
         return int(left / (self.seconds / self.steps * max(steps, 1)))
 
 
-def _drop(run: Run, seen: dict[int, Metrics], chosen: set[int], ended: dict[int, Outcome], *, hurried: bool) -> None:
+def _drop(run: AnyRun, seen: dict[int, Metrics], chosen: set[int], ended: dict[int, Outcome], *, hurried: bool) -> None:
     for trial in run.trials:
         if trial not in chosen:
             finite = rank(seen[trial])[0] > -math.inf
@@ -255,5 +293,5 @@ def _drop(run: Run, seen: dict[int, Metrics], chosen: set[int], ended: dict[int,
         run.keep(kept) if kept else run.trials.clear()
 
 
-def _epoch(run: Run) -> int:
+def _epoch(run: AnyRun) -> int:
     return -(-run.step // run.steps_per_epoch)

@@ -27,7 +27,7 @@ from ravine.errors import SettingError, nearest
 from ravine.randomness import derive, permutation
 from ravine.search.places import count_of, placed
 
-__all__ = ["SAMPLERS", "RepeatableSampler"]
+__all__ = ["LEARNING_FROM", "SAMPLERS", "RepeatableSampler"]
 
 SAMPLERS: Mapping[str, str] = {
     "random": "each value for itself: the default",
@@ -40,6 +40,10 @@ SAMPLERS: Mapping[str, str] = {
 """What each sampler does, in words."""
 
 _LEARN = ("tpe", "gp")
+
+LEARNING_FROM = 10
+"""Trials of an optimizer that TPE and the Gaussian process draw at random before they learn: Optuna's default for both."""
+
 _Distributions = dict[str, BaseDistribution]
 
 
@@ -60,6 +64,11 @@ class RepeatableSampler(optuna.samplers.BaseSampler):
             raise SettingError(f"sampler {kind!r} is not known; {nearest(kind, SAMPLERS)}")
         self.kind, self.seed, self.trials = kind, seed, trials
 
+    @property
+    def learns(self) -> bool:
+        """Whether what it draws hangs on how earlier trials ended."""
+        return self.kind in _LEARN
+
     def infer_relative_search_space(
         self,
         study: optuna.Study,
@@ -78,7 +87,7 @@ class RepeatableSampler(optuna.samplers.BaseSampler):
         if self.kind == "random":
             return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
         before = _alike(study, trial, search_space)
-        if self.kind in _LEARN:
+        if self.learns:
             seed = derive(self.seed, "ask", trial.number) % 2**32
             return _learnt(self.kind, seed, study.direction, before, search_space)
         position = sum("given" not in t.user_attrs for t in before)

@@ -95,6 +95,11 @@ class Study:
             self._check({"measured": self.measured, "seed": seed, "sampler": sampler, "optimizers": self.optimizers})
         self._next = 0  # the number that is asked for next, from the beginning also where a search is told again
 
+    @property
+    def learns(self) -> bool:
+        """Whether what is asked for hangs on what was told."""
+        return self._sampler.learns
+
     def ask(
         self,
         optimizer: str,

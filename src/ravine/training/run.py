@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ravine.data import Data, MemorySplit, Split
 from ravine.engines import Choice, Engine, Population
-from ravine.engines.allocator import keep_freed_memory
+from ravine.engines.allocator import give_back, keep_freed_memory
 from ravine.engines.stacking import momentum_of
 from ravine.engines.threads import threads
 from ravine.errors import SettingError
@@ -176,10 +176,11 @@ class Run:
         """Metrics of every trial on the validation rows, [K]; the history and the best weights are brought up to date."""
         if self._last[0] == self.step:
             return self._last[1]
-        with self._blaming():
-            seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
-        losses = {name: losses_of(self.task, *pair).tolist() for name, pair in seen.items()}
-        metrics = {name: measure(self.task, *pair, scale=self.scale) for name, pair in seen.items()}
+        with threads(self.population.choice.threads):
+            with self._blaming():
+                seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
+            losses = {name: losses_of(self.task, *pair).tolist() for name, pair in seen.items()}
+            metrics = {name: measure(self.task, *pair, scale=self.scale) for name, pair in seen.items()}
         epoch = -(-self.step // self.steps_per_epoch)
         for k, trial in enumerate(self.trials):
             self.history.epoch(
@@ -220,6 +221,7 @@ class Run:
         No trial may go to two of them, and this run must not be used afterwards. The first takes the best weights of
         trials that were dropped before.
         """
+        self._make_room()
         runs: list[Run] = []
         for index in parts:
             one = copy.copy(self)
@@ -230,6 +232,12 @@ class Run:
             one.best = {trial: kept for trial, kept in self.best.items() if trial in known}
             runs.append(one)
         return runs
+
+    def _make_room(self) -> None:
+        """Give back what was freed: memory may be short where a run is split."""
+        give_back()
+        if self.population.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @contextmanager
     def _blaming(self) -> Iterator[None]:
