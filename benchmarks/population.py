@@ -10,7 +10,7 @@ same weights and are checked to reach the same loss. Compiling, and measuring wh
 Memory is that of fresh processes: what a population of K adds to a process's peak, choosing its engine included, against
 what K models with their optimizers add that are trained side by side in a plain loop (one model's activations at a time).
 
-    python benchmarks/population.py [--quick] [--rounds 7]
+    python benchmarks/population.py [--quick] [--rounds 7] [--speed | --memory] [--only CNN]
 
 Letters in shapes: K trials, B batch, N examples.
 """
@@ -292,13 +292,17 @@ def added_memory(make: Callable[[], Side]) -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
-def memory(trials: Sequence[int]) -> None:
+def memory(trials: Sequence[int], titles: Sequence[str]) -> None:
     print("\nMiB added to the peak of a fresh process: by a population, and by K plain trainings side by side")
-    for i, title in enumerate(NETWORKS):
+    print("median of three processes each")
+    for title in titles:
+        i = list(NETWORKS).index(title)
         for k in trials:
-            ours, theirs = (_child(f"{name},{i},{k}") for name in ("ravine", "plain"))
+            ours, theirs = (
+                statistics.median(_child(f"{name},{i},{k}") for _ in range(3)) for name in ("ravine", "plain")
+            )
             ratio = f"{ours / theirs:.2f}" if theirs >= 1 else "too little to compare"
-            print(f"  {title}, K = {k:3}: {ours:,.0f} against {theirs:,.0f}: {ratio}; to reach: <= 1.10", flush=True)
+            print(f"  {title}, K = {k:3}: {ours:,.1f} against {theirs:,.1f}: {ratio}; to reach: <= 1.10", flush=True)
 
 
 def _child(what: str) -> float:
@@ -312,6 +316,10 @@ def main() -> None:
         "--quick", action="store_true", help="three rounds of K = 4 and 64 of the MLPs, in under a minute"
     )
     parser.add_argument("--rounds", type=int, default=7)
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--speed", action="store_true", help="leave memory out")
+    parts.add_argument("--memory", action="store_true", help="memory alone, in about two minutes")
+    parser.add_argument("--only", default="", help="networks with this in their name: MLP, CNN, 784-64")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_of:
@@ -326,9 +334,13 @@ def main() -> None:
     if args.quick:
         report(3, 0.1, [4, 64], list(NETWORKS)[:3])
         return
-    report(args.rounds, 0.3, [4, 16, 64, 256], list(NETWORKS)[:3])
-    report(3, 0.1, [4, 16, 64], list(NETWORKS)[3:])  # 256 of them take minutes a round in jax
-    memory([16, 64])
+    titles = [title for title in NETWORKS if args.only in title]
+    if not args.memory:
+        report(args.rounds, 0.3, [4, 16, 64, 256], [title for title in titles if title.startswith("MLP")])
+        # 256 of them take minutes a round in jax
+        report(3, 0.1, [4, 16, 64], [title for title in titles if title.startswith("CNN")])
+    if not args.speed:
+        memory([16, 64], titles)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from ravine.engines.memory import ACTIVATIONS, TENSORS_PER_PARAMETER, out_of_memory, saved_bytes, trial_bytes
+from ravine.engines.memory import (
+    ACTIVATIONS,
+    ROOM,
+    SHARE,
+    TEMPORARIES,
+    TENSORS_PER_PARAMETER,
+    out_of_memory,
+    saved_bytes,
+    stacked_at_once,
+    trial_bytes,
+)
 
 
 def test_a_hidden_layer_is_kept_once_and_inputs_and_weights_are_not_counted() -> None:
@@ -42,3 +52,15 @@ def test_memory_that_runs_out_is_told_from_other_errors() -> None:
         torch.ones(2) @ torch.ones(3)
     assert not out_of_memory(other.value)
     assert not out_of_memory(ValueError("not enough memory"))
+
+
+def test_as_many_are_stacked_as_a_tenth_of_separate_trainings_or_the_room_there_is_holds() -> None:
+    large, small = 2**22, 2**10
+    kept = 2**20
+    one = ACTIVATIONS * kept + TEMPORARIES * large
+    assert stacked_at_once(100, large, kept) == 1 + int(
+        SHARE * 4 * 100 * large / one
+    )  # weights, gradients, two of state
+    assert stacked_at_once(100, small, kept // 16) == 1 + int(ROOM / (ACTIVATIONS * kept // 16 + TEMPORARIES * small))
+    assert stacked_at_once(3, small, small) == 3
+    assert stacked_at_once(3, small, 2**30) == 1

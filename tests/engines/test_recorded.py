@@ -85,12 +85,12 @@ def batch(step: int, own: Own, size: int = B) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
 def test_every_number_is_that_of_the_stacked_step(make, own):
     listed, stacked = stack_of(make), stack_of(make)
-    recorder = Recorder(listed, F.cross_entropy)
+    recorder = Recorder(F.cross_entropy)
     for step in range(CHECKS + 4):
         for stack in (listed, stacked):
             stack.set_step(step)
         x, y = batch(step, own)
-        found = recorder.losses(x, y, own=own)
+        found = recorder.losses(listed, x, y, own=own)
         wanted = stacked_losses(stacked, F.cross_entropy, x, y, own=own)
         assert torch.equal(found, wanted)
         assert torch.equal(listed.grads, stacked.grads)
@@ -108,23 +108,25 @@ def test_the_forward_runs_no_more_once_the_list_is_trusted():
             calls.append(1)
             return super().forward(x.flatten(1))
 
-    recorder = Recorder(stack_of(lambda: Told(36, 4)), F.cross_entropy)
+    recorder, stack = Recorder(F.cross_entropy), stack_of(lambda: Told(36, 4))
     for step in range(10):
-        recorder.losses(*batch(step, Own(False, False)), own=Own(False, False))
+        recorder.losses(stack, *batch(step, Own(False, False)), own=Own(False, False))
     assert len(calls) == 1 + CHECKS
     recorder.restore({**recorder.snapshot(), "doubtful": CHECKS})
     for step in range(10):
-        recorder.losses(*batch(step, Own(False, False)), own=Own(False, False))
+        recorder.losses(stack, *batch(step, Own(False, False)), own=Own(False, False))
     assert len(calls) == 1 + 2 * CHECKS
 
 
 def test_a_batch_of_another_shape_is_stacked():
     own = Own(False, False)
     listed, stacked = stack_of(mlp), stack_of(mlp)
-    recorder = Recorder(listed, F.cross_entropy)
+    recorder = Recorder(F.cross_entropy)
     for step, size in enumerate([B, B, B, B - 3, 1, B]):
         x, y = batch(step, own, size)
-        assert torch.equal(recorder.losses(x, y, own=own), stacked_losses(stacked, F.cross_entropy, x, y, own=own))
+        assert torch.equal(
+            recorder.losses(listed, x, y, own=own), stacked_losses(stacked, F.cross_entropy, x, y, own=own)
+        )
 
 
 class Counts(nn.Linear):
@@ -190,12 +192,12 @@ REFUSED = {
 @pytest.mark.parametrize("make", REFUSED, ids=lambda make: make.__name__)
 def test_a_forward_that_is_more_than_its_operations_is_stacked_every_time(make):
     own = Own(False, False)
-    recorder, fresh = Recorder(stack_of(make), F.cross_entropy), stack_of(make)
+    recorder, stack, fresh = Recorder(F.cross_entropy), stack_of(make), stack_of(make)
     found, wanted = [], []
     random.seed(1)
     np.random.seed(1)  # noqa: NPY002
     for step in range(6):
-        found.append(recorder.losses(*batch(step, own), own=own))
+        found.append(recorder.losses(stack, *batch(step, own), own=own))
     assert re.search(REFUSED[make], recorder.refusal)
     if make in (TakesANumber, ReadsTheMemory, CutsByValue, hooked):  # the others do not repeat themselves
         for step in range(6):
@@ -207,7 +209,7 @@ def test_recording_leaves_the_stack_as_it_was():
     stack, own = stack_of(convolution), Own(False, False)
     stack.grads.fill_(7.0)  # before a step there are none, and nothing is written there
     before = [tensor.detach().clone() for tensor in (stack.flat, stack.grads, *stack.buffers.values())]
-    Recorder(stack, F.cross_entropy)._record(*batch(0, own), own)
+    Recorder(F.cross_entropy)._record(stack, *batch(0, own), own)
     after = [stack.flat, stack.grads, *stack.buffers.values()]
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 

@@ -73,7 +73,7 @@ def test_a_parameter_without_a_gradient_this_time_forgets_the_last_one(k: int | 
 
 def test_the_first_trials_lie_in_the_same_memory() -> None:
     stack = Stack([nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)) for _ in range(4)])
-    part = stack.first(2)
+    part = stack.part(0, 2)
     assert len(part) == 2
     part.flat.fill_(3.0)
     part.buffers["1.running_mean"].fill_(4.0)
@@ -82,4 +82,4 @@ def test_the_first_trials_lie_in_the_same_memory() -> None:
     assert (stack.modules[1][1].running_mean == 4).all()
     assert (stack.modules[2][1].running_mean == 0).all()
     assert part.leaves["0.weight"].data_ptr() == stack.leaves["0.weight"].data_ptr()
-    assert len(stack.first(9)) == 4
+    assert len(stack.part(0, 9)) == 4

@@ -16,32 +16,25 @@ import torch
 from torch.fx import Graph, Node, Proxy
 from torch.fx.proxy import GraphAppendingTracer
 
+from ravine.engines.sentences import SENTENCES
 from ravine.rules import Rule
 
 __all__ = ["Arithmetic", "arithmetic"]
 
-# How each operation is said in C, by its name as an operator, a method or a function of torch; every argument
-# comes as text. REAL is the type of the numbers.
 SAID: dict[str, Callable[..., str]] = {
-    "add": lambda a, b: f"{a} + {b}",
-    "sub": lambda a, b: f"{a} - {b}",
-    "mul": lambda a, b: f"{a} * {b}",
-    "truediv": lambda a, b: f"{a} / {b}",
-    "neg": lambda a: f"-{a}",
+    **{name: SENTENCES[name] for name in ("add", "sub", "mul", "neg", "sqrt", "abs", "where", "maximum", "minimum")},
+    "truediv": SENTENCES["div"],
+    "sign": SENTENCES["sgn"],
     "square": lambda a: f"{a} * {a}",
-    "sqrt": lambda a: f"ROOT({a})",
-    "abs": lambda a: f"SIZE({a})",
-    "sign": lambda a: f"({a} > 0) - ({a} < 0)",
     "isnan": lambda a: f"{a} != {a}",
     "gt": lambda a, b: f"{a} > {b}",
     "lt": lambda a, b: f"{a} < {b}",
-    "where": lambda condition, a, b: f"{condition} ? {a} : {b}",
-    "maximum": lambda a, b: f"({a} > {b} || {a} != {a}) ? {a} : {b}",  # NaN wins, as in torch
-    "minimum": lambda a, b: f"({a} < {b} || {a} != {a}) ? {a} : {b}",
     "clamp": lambda a, min: f"{a} < {min} ? {min} : {a}",  # noqa: A006 - torch's name
     "lerp": lambda a, b, weight: f"{a} + {weight} * ({b} - {a})",
     "addcdiv": lambda a, b, c, value="1": f"{a} + {value} * ({b} / {c})",
 }
+"""How each operation is said in C, by its name as an operator, a method or a function of torch; every argument comes
+as text."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ravine.engines.arithmetic import Arithmetic, arithmetic
 from ravine.engines.compiler import CompilerError, load
+from ravine.engines.sentences import BY_TYPE
 from ravine.rules import Rule
 
 __all__ = ["Addresses", "CompiledRule", "addresses", "compiled"]
@@ -37,14 +38,13 @@ TEXT = """\
 #define omp_get_num_threads() 1
 #endif
 typedef {real} REAL;
-#define ROOT(x) {root}(x)
-#define SIZE(x) {size}(x)
-
-static void run(int64_t n, const double *by, REAL *restrict change_,
-                REAL *restrict param_, const REAL *restrict grad_{parameters})
+{by_type}
+/* The change may take the gradient's place. */
+static void run(int64_t n, const double *by, REAL *change_, REAL *restrict param_, const REAL *grad_{parameters})
 {{
     const REAL by_sign = (REAL)by[0];
 {numbers}
+    #pragma GCC ivdep
     for (int64_t i = 0; i < n; i++) {{
         const REAL param = param_[i];
         const REAL grad = by_sign * grad_[i];
@@ -122,7 +122,7 @@ class CompiledRule:
         """The same by addresses: of parameters, of gradients, and of each field of the state.
 
         by: 1 + C floats for all tensors, or N * (1 + C), tensor after tensor. change: where the change of each
-        parameter is written.
+        parameter is written, in memory of its own or that of the gradients.
         """
         width = 1 + len(self.work.numbers)
         self._step(
@@ -178,8 +178,7 @@ def _text(work: Arithmetic, real: str) -> str:
     kept = list(zip(work.state, work.after, strict=True))
     return TEXT.format(
         real=real,
-        root="sqrtf" if real == "float" else "sqrt",
-        size="fabsf" if real == "float" else "fabs",
+        by_type=BY_TYPE,
         parameters="".join(f", REAL *restrict {name}_" for name in work.state),
         numbers="\n".join(f"    const REAL by_{name} = (REAL)by[{i}];" for i, name in enumerate(work.numbers, 1)),
         before="\n".join(f"        const REAL {name} = {name}_[i];" for name in work.state),

@@ -22,9 +22,11 @@ from torch.func import functional_call
 from ravine.engines.compiler import load
 from ravine.engines.loss import Loss
 from ravine.engines.ownership import Own
-from ravine.engines.printed import CannotPrintError, printed
+from ravine.engines.printed import printed
+from ravine.engines.printer import CannotPrintError
 from ravine.engines.product import PRODUCT
 from ravine.engines.recorded import Results
+from ravine.engines.sentences import BY_TYPE
 from ravine.engines.stack import Stack
 
 __all__ = ["CompiledStep", "Move", "Norms"]
@@ -48,8 +50,6 @@ typedef uint64_t u64 __attribute__((may_alias));
 typedef int32_t i32 __attribute__((may_alias));
 typedef int16_t i16 __attribute__((may_alias));
 typedef uint8_t u8 __attribute__((may_alias));
-/* A function of C's library by the type of its argument. */
-#define BY_TYPE(name, x) _Generic((x), float: name##f, default: name)(x)
 #define EXP(x) _Generic((x), float: exponential, default: exp)(x)
 """
 
@@ -317,4 +317,4 @@ def _text(stack: Stack, loss: Loss, x: Tensor, y: Tensor, own: Own) -> tuple[str
         padded=padded,
         numbers=stack.layout.size,
     )
-    return HEAD + PRODUCT + FUNCTIONS + tail, room, found.once, found.constants
+    return HEAD + BY_TYPE + PRODUCT + FUNCTIONS + tail, room, found.once, found.constants

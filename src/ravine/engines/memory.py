@@ -8,15 +8,26 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-__all__ = ["keeping", "out_of_memory", "saved_bytes", "trial_bytes"]
+__all__ = ["keeping", "out_of_memory", "saved_bytes", "stacked_at_once", "trial_bytes"]
 
 TENSORS_PER_PARAMETER = 13
-"""Parameters, gradients, two of state, their change, the best weights, and the copies of the first steps, when engines are
-timed and compared. Resident peak of 16 perceptrons 784-512-512-10 under AdamW, for each: 12.8 stacked, 7.6 compiled."""
+"""Parameters, gradients, two of state, the best weights, and, of all that are stacked at once, gradients before they are
+packed and the copies of the first steps. Resident peak of 16 perceptrons 784-512-512-10 under AdamW, for each: 12.8
+stacked whole, 7.6 compiled, both when their change had memory of its own."""
 
 ACTIVATIONS = 4
 """So many times what autograd keeps: gradients, temporary results, and what the allocator cannot use again come on top.
 Measured like that: 2.8 for 8 small CNNs, 3.5 for 8 ResNet-8."""
+
+SEPARATE = 4
+"""Parameters, gradients and two of state: what a training by itself keeps of every parameter."""
+
+TEMPORARIES = 3
+"""A stack's own gradients, before they are packed, and the copies of its first steps."""
+
+SHARE, ROOM = 0.1, 2**22
+"""A stack may take so much more than separate trainings, and so many bytes in any case: a process takes some hundred
+times as much before it has a model."""
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -42,6 +53,19 @@ def trial_bytes(module: nn.Module, x: Tensor) -> int:
     """
     parameters = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
     return TENSORS_PER_PARAMETER * parameters + ACTIVATIONS * saved_bytes(module, x)
+
+
+def stacked_at_once(trials: int, parameters: int, kept: int) -> int:
+    """How many of so many trials a stack takes at once, on a CPU, to stay within 10 % of the memory of trainings one
+    after another: at least one.
+
+    parameters: bytes of a trial's weights. kept: bytes that autograd keeps of a trial between forward and backward.
+
+    >>> [stacked_at_once(64, 2**20, kept) for kept in (2**15, 2**20, 2**25)]
+    [9, 4, 1]
+    """
+    room = max(ROOM, SHARE * SEPARATE * parameters * trials)
+    return min(trials, 1 + int(room / (ACTIVATIONS * kept + TEMPORARIES * parameters)))
 
 
 def saved_bytes(module: nn.Module, x: Tensor) -> int:

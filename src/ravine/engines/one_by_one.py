@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ravine.engines.loss import Loss
+from ravine.engines.memory import saved_bytes
 from ravine.engines.ownership import Own
 from ravine.engines.stack import Stack
 from ravine.randomness import seeded
@@ -29,6 +30,7 @@ class Habits(NamedTuple):
 
     draws: bool = False  # moves torch's global generator
     rebinds: bool = False  # puts another tensor in the place of a buffer
+    kept: int = 0  # bytes that autograd keeps of it for the backward
 
 
 def single_losses(
@@ -77,14 +79,15 @@ def habits_of(stack: Stack, x: Tensor) -> Habits:
     try:
         with seeded(0, "probe"):
             start = _generator_state(x.device)
-            module.train()(x)
+            with torch.enable_grad():
+                kept = saved_bytes(module, x)
             draws = not torch.equal(start, _generator_state(x.device))
         rebinds = any(buffer is not saved[name][0] for name, buffer in module.named_buffers() if name in saved)
     finally:
         for buffer, value in saved.values():
             buffer.copy_(value)
         stack.bind()
-    return Habits(draws, rebinds)
+    return Habits(draws, rebinds, kept)
 
 
 def _generator_state(device: torch.device) -> Tensor:

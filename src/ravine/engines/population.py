@@ -1,8 +1,9 @@
 """A population: K trials of one structure, trained at once. A single training run is a population of one.
 
 Three engines turn a batch into gradients over the same packed memory: `compiled` (a trial's whole step as C), `stacked`
-(vmap) and `one by one`. The first batch decides: those that can run the model are timed, on one thread and on all, and
-the fastest is taken; `choice.reason` names what they took, or what vmap said of a model that it refuses. The update is
+(vmap, over as many trials at once as memory allows) and `one by one`. The first batch decides: `one by one` and the
+better of the others that can run the model are timed, on one thread and on all, and the faster is taken;
+`choice.reason` names what they took, or what vmap said of a model that it refuses. The update is
 packed either way, and so is what holds the weights back: penalties and limits on their norm.
 
 Letters in shapes: K trials, B batch, N examples.
@@ -11,9 +12,8 @@ Letters in shapes: K trials, B batch, N examples.
 from __future__ import annotations
 
 import copy
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -21,45 +21,29 @@ import torch
 from torch import Tensor, nn
 
 from ravine.engines.allocator import give_back
+from ravine.engines.choice import Choice, Engine, fastest
 from ravine.engines.compiled_steps import CompiledSteps
 from ravine.engines.constraints import Constraints
 from ravine.engines.loss import Loss
-from ravine.engines.memory import out_of_memory
+from ravine.engines.memory import out_of_memory, stacked_at_once
 from ravine.engines.one_by_one import Habits, habits_of, single_loss, single_losses, single_outputs
 from ravine.engines.ownership import Own
+from ravine.engines.portions import Portions
 from ravine.engines.provisional import CHECKS
-from ravine.engines.recorded import Recorder
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import hush_slow_operations, stacked_outputs
-from ravine.engines.threads import threads
 from ravine.engines.updates import CompiledUpdate, update_for
 from ravine.errors import ModelError, SettingError
 from ravine.regularization import MaxNorm, Penalty
 from ravine.rules import Rule
 
-__all__ = ["Choice", "Engine", "Population", "Precision", "StepRecord"]
-
-Engine = Literal["auto", "compiled", "stacked", "one by one"]
-
+__all__ = ["Population", "Precision", "StepRecord"]
 
 Precision = Literal["full", "bfloat16"]
 
-HEAD_START = 0.9
-"""Gradients alone are timed, for the update would need copies of all memory; what is compiled moves the weights in the
-same pass, which saves a tenth or more of a step."""
-
-
-FEWEST, SAMPLE = 4, 2**22
+FEWEST, SAMPLE = 4, 2**20
 """Engines are timed on so many trials at least, and on no more than have so many bytes of weights: timing must not take
 more memory than training."""
-
-
-class Choice(NamedTuple):
-    """How a population is run, and why. Measured on its first batch; given, it spares the measuring."""
-
-    engine: Engine
-    threads: int | None  # None leaves torch's own number
-    reason: str
 
 
 class StepRecord(NamedTuple):
@@ -109,7 +93,8 @@ class Population:
                 f"a population needs one rule per module: got {len(modules)} modules and {len(rules)} rules."
             )
         self.stack, self.loss, self.precision = Stack(modules), loss, precision
-        self._recorder, self._compiled = Recorder(self.stack, loss), CompiledSteps(self.stack, loss)
+        self._compiled = CompiledSteps(self.stack, loss)
+        self._portions: Portions | None = None  # known after the first batch
         give_back()  # what the modules held before the stack took them over
         self.update = update_for(rules, self.stack.layout, self.stack.flat)
         self.constraints = Constraints(
@@ -216,9 +201,9 @@ class Population:
         flat = self.stack.flat
         before = torch.linalg.vector_norm(flat, dim=1)
         self.constraints.before_(self.stack.grads, flat)
+        grad_norm = torch.linalg.vector_norm(self.stack.grads, dim=1)
         change = self.update.step(flat, self.stack.grads, lr, self.steps)
         self.constraints.after_(flat, change, lr)
-        grad_norm = torch.linalg.vector_norm(self.stack.grads, dim=1)
         return StepRecord(losses, grad_norm, torch.linalg.vector_norm(change, dim=1) / before)
 
     def outputs(self, x: Tensor, *, chunk: int = 1024) -> Tensor:
@@ -238,7 +223,7 @@ class Population:
         """Drop every trial but `index`; the survivors go on as if nothing had happened."""
         chosen = torch.tensor(list(index), dtype=torch.int64, device=self.device)
         self.stack.keep(chosen)
-        self._recorder = Recorder(self.stack, self.loss)
+        self._portions = self._portions and Portions(self.stack, self.loss, self._portions.size)
         self._compiled = self._compiled.serving(self.stack)
         self.update.keep(chosen)
         self.constraints.keep(chosen)
@@ -253,7 +238,7 @@ class Population:
             "choice": list(self.choice) if self._habits is not None or self._given else None,
             "stack": self.stack.snapshot(),
             "update": self.update.snapshot(),
-            "recorder": self._recorder.snapshot(),
+            "portions": self._portions and self._portions.snapshot(),
             "compiled": self._compiled.snapshot(),
         }
 
@@ -267,7 +252,9 @@ class Population:
             self.choice, self._given = Choice(*saved["choice"]), True
         self.stack.restore(saved["stack"])
         self.update.restore(saved["update"])
-        self._recorder.restore(saved["recorder"])
+        if saved["portions"] is not None:
+            self._portions = Portions(self.stack, self.loss, saved["portions"]["size"])
+            self._portions.restore(saved["portions"])
         self._compiled.restore(saved["compiled"])
 
     def twin(self) -> Population:
@@ -301,6 +288,8 @@ class Population:
     def _look_at(self, x: Tensor, y: Tensor, own: Own) -> None:
         """Choose engine and threads on the first batch; parameters and buffers are left as they were."""
         self._habits = habits_of(self.stack, x[0] if own.x else x)
+        if self._portions is None:
+            self._portions = Portions(self.stack, self.loss, self._at_most(self._habits.kept))
         obstacle = self._obstacle(self._habits)
         if obstacle and self.choice.engine in ("stacked", "compiled"):
             raise ModelError(f"{obstacle}; write engine='auto' or 'one by one'.")
@@ -315,21 +304,31 @@ class Population:
         saved = {key: buffer.clone() for key, buffer in self.stack.buffers.items()}
         try:
             hush_slow_operations()
-            if self.engine == "auto" and self.precision == "full":
-                self._compiled.fits(x, y, own)
+            in_c = self.engine == "auto" and self.precision == "full" and self._compiled.fits(x, y, own)
             few = max(FEWEST, SAMPLE // (self.stack.flat[0].nbytes))
-            self.choice = self._first(few)._fastest(x[:few] if own.x else x, y[:few] if own.y else y, own)
+            self.choice = self._sample(few, apart=in_c)._fastest(x[:few] if own.x else x, y[:few] if own.y else y, own)
         finally:
             for key, buffer in self.stack.buffers.items():
                 buffer.copy_(saved[key])
             give_back()
 
-    def _first(self, count: int) -> Population:
-        """The first trials over the same memory, to be timed."""
-        first = copy.copy(self)
-        first.stack = self.stack.first(count)
-        first._recorder, first._compiled = Recorder(first.stack, self.loss), self._compiled.serving(first.stack)
-        return first
+    def _sample(self, count: int, *, apart: bool) -> Population:
+        """The first trials over the same memory, to be timed.
+
+        apart: their gradients lie in memory that goes with the sample, for a step in C that keeps none.
+        """
+        sample = copy.copy(self)
+        grads = torch.empty_like(self.stack.flat[:count]) if apart else None
+        sample.stack = self.stack.part(0, count, grads=grads)
+        sample._portions = self._portions and Portions(sample.stack, self.loss, self._portions.size)
+        sample._compiled = self._compiled.serving(sample.stack)
+        return sample
+
+    def _at_most(self, kept: int) -> int:
+        """How many trials are stacked at once; a GPU takes all, for it is only fast when it has much to do."""
+        if self.device.type != "cpu":
+            return len(self)
+        return stacked_at_once(len(self), self.stack.flat[0].nbytes, kept)
 
     def _has_c(self, x: Tensor, y: Tensor, own: Own) -> bool:
         """Whether a compiled step serves this batch; a population that relied on it goes on stacked when it never will."""
@@ -342,31 +341,25 @@ class Population:
     def _fastest(self, x: Tensor, y: Tensor, own: Own) -> Choice:
         """Time the gradients of this batch with every engine that is allowed, on one thread and on all."""
         counts = [1, None] if self.device.type == "cpu" and torch.get_num_threads() > 1 else [None]
-        engines: list[Engine] = [self.choice.engine]
-        if self.choice.engine == "auto":
-            engines = ["stacked", "one by one"]
-            if self.precision == "full" and all(self._compiled.agrees(x, y, own) for _ in range(CHECKS)):
-                engines = ["compiled", *engines]
-        timed: dict[tuple[Engine, int | None], float] = {}
-        reason = self.choice.reason
-        for engine in engines:
-            try:
-                for count in counts:
-                    with threads(count):
-                        limit = 3 * min(timed.values(), default=math.inf)
-                        timed[engine, count] = _seconds(lambda engine=engine: self._losses(engine, x, y, own), limit)  # type: ignore[misc]
-            except Exception as refusal:  # whatever vmap, or the model under it, raises is the reason
-                if engine == "one by one" or len(engines) == 1 or out_of_memory(refusal):
-                    raise
-                reason = _refusal(self.stack.modules[0], refusal)
-        (engine, count), best = min(
-            timed.items(), key=lambda item: item[1] * (HEAD_START if item[0][0] == "compiled" else 1)
-        )
-        tried = {name: min(s for (other, _), s in timed.items() if other == name) for name, _ in timed}
-        if len(tried) > 1:
-            others = ", ".join(f"{1e3 * seconds:.2f} {name}" for name, seconds in tried.items() if name != engine)
-            reason = f"measured: {1e3 * best:.2f} ms for the gradients {engine}, {others}"
-        return Choice(engine, count, reason)
+        engines, reason = self._allowed(x, y, own)
+        work = {engine: functools.partial(self._losses, engine, x, y, own) for engine in engines}
+        module = self.stack.modules[0]
+        return fastest(work, counts, reason=reason, refused=lambda refusal: _refusal(module, refusal))
+
+    def _allowed(self, x: Tensor, y: Tensor, own: Own) -> tuple[list[Engine], str]:
+        """The engines to choose from, and why it is the one where it is only one.
+
+        A stack is not timed beside C, for it would hold K times the activations and was never the faster: 784-1024-1024-10,
+        batch 128, took 21 ms a trial compiled, 26 one by one and 35 stacked; 16-8-8, batch 8, 0.006, 0.24 and 0.016.
+        """
+        if self.choice.engine != "auto":
+            return [self.choice.engine], self.choice.reason
+        if self.precision == "full" and all(self._compiled.agrees(x, y, own) for _ in range(CHECKS)):
+            return ["compiled", "one by one"], ""
+        assert self._portions is not None
+        if self._portions.size == 1:
+            return ["one by one"], "two stacked would take more memory than trials one after another"
+        return ["stacked", "one by one"], ""
 
     def _obstacle(self, habits: Habits) -> str:
         """Why a stack would train this model wrongly, or ""."""
@@ -387,21 +380,10 @@ class Population:
         if engine == "compiled" and self._has_c(x, y, own):
             return self._compiled.losses(x, y)
         if engine in ("stacked", "compiled"):
-            return self._recorder.losses(x, y, own=own)
+            assert self._portions is not None
+            return self._portions.losses(x, y, own=own)
         draws = [(seed, self.steps) for seed in self.seeds]
         return single_losses(self.stack, self.loss, x, y, own=own, habits=self._habits or Habits(), draws=draws)
-
-
-def _seconds(work: Callable[[], Tensor], limit: float) -> float:
-    """The fastest of three runs after one to warm up; beyond `limit` seconds one will do."""
-    taken = []
-    for _ in range(4):
-        start = time.perf_counter()
-        work().sum().item()  # .item() waits for the device
-        taken.append(time.perf_counter() - start)
-        if len(taken) == 2 and taken[1] > limit:
-            break
-    return min(taken[1:])
 
 
 def _refusal(module: nn.Module, error: Exception) -> str:

@@ -22,9 +22,9 @@ class CannotRecordError(Exception):
 class Provisional:
     """A step that may be written down: why it cannot be, and at how many steps it is still compared."""
 
-    def __init__(self) -> None:
+    def __init__(self, checks: int = CHECKS) -> None:
         self.refusal = ""  # why nothing is written, and will not be
-        self._doubtful = CHECKS
+        self._doubtful = checks
 
     def snapshot(self) -> dict[str, Any]:
         """What has been found out. The written step may round differently, so a resumed run must know."""

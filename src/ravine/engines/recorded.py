@@ -22,7 +22,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ravine.engines.loss import Loss
 from ravine.engines.ownership import Own
-from ravine.engines.provisional import CannotRecordError, Provisional, alike, only_operations
+from ravine.engines.provisional import CHECKS, CannotRecordError, Provisional, alike, only_operations
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import losses_and_slopes, stacked_losses
 
@@ -41,63 +41,61 @@ Results = tuple[Tensor, Sequence[Tensor | None]]
 
 
 class Recorder(Provisional):
-    """The steps of one stack, from a list as soon as there is one. A stack that has shrunk needs a new recorder."""
+    """The steps of stacks of one structure and size, from a list as soon as there is one."""
 
-    def __init__(self, stack: Stack, loss: Loss) -> None:
-        super().__init__()
-        self.stack, self.loss = stack, loss
+    def __init__(self, loss: Loss, checks: int = CHECKS) -> None:
+        super().__init__(checks)
+        self.loss = loss
         self._kind: object = None
         self._list: Callable[..., Results] | None = None
 
-    def losses(self, x: Tensor, y: Tensor, *, own: Own) -> Tensor:
+    def losses(self, stack: Stack, x: Tensor, y: Tensor, *, own: Own) -> Tensor:
         """Losses of one batch, [K]; gradients land in `stack.grads`."""
-        kind = (_layout(x), _layout(y), own)
+        kind = (len(stack), _layout(x), _layout(y), own)
         if self._kind is None:
             self._kind = kind
             if not self.refusal:
-                self._record(x, y, own)
+                self._record(stack, x, y, own)
         if self._list is None or kind != self._kind:
-            return stacked_losses(self.stack, self.loss, x, y, own=own)
+            return stacked_losses(stack, self.loss, x, y, own=own)
         if self._doubtful:
-            return self._compared(x, y, own)
-        losses, slopes = self._list(*_tensors(self.stack), x, y)
-        self.stack.gather(slopes)
+            return self._compared(stack, x, y, own)
+        losses, slopes = self._list(*_tensors(stack), x, y)
+        stack.gather(slopes)
         return losses
 
-    def _record(self, x: Tensor, y: Tensor, own: Own) -> None:
+    def _record(self, stack: Stack, x: Tensor, y: Tensor, own: Own) -> None:
         """Write a step down, or say in `refusal` why it cannot be. The stack's tensors are left as they were."""
-        module = self.stack.modules[0]
-        names = [*self.stack.leaves, *self.stack.frozen, *self.stack.buffers]
+        module = stack.modules[0]
+        names = [*stack.leaves, *stack.frozen, *stack.buffers]
 
         def step(*given: Tensor) -> Results:
-            return losses_and_slopes(
-                self.stack, self.loss, dict(zip(names, given[:-2], strict=True)), *given[-2:], own=own
-            )
+            return losses_and_slopes(stack, self.loss, dict(zip(names, given[:-2], strict=True)), *given[-2:], own=own)
 
         try:
             with only_operations(module):
-                self._list = written_down(step, [*_copies(self.stack), x, y])
+                self._list = written_down(step, [*_copies(stack), x, y])
         except Exception as refusal:  # a forward may do anything; the stacked step is there for what a list is not
             self._give_up(refusal)
 
     def _give_up(self, why: Exception) -> None:
         self._list, self.refusal = None, str(why) or type(why).__name__
 
-    def _compared(self, x: Tensor, y: Tensor, own: Own) -> Tensor:
+    def _compared(self, stack: Stack, x: Tensor, y: Tensor, own: Own) -> Tensor:
         """A stacked step; the list is given up when it comes to something else."""
         assert self._list is not None
         self._doubtful -= 1
-        copies = _copies(self.stack)
-        losses = stacked_losses(self.stack, self.loss, x, y, own=own)
+        copies = _copies(stack)
+        losses = stacked_losses(stack, self.loss, x, y, own=own)
         try:
             listed, slopes = self._list(*copies, x, y)
         except Exception as failure:  # an operation that fits the first batch alone
             self._give_up(failure)
             return losses
-        gradients = zip(slopes, self.stack.slopes.values(), strict=True)
+        gradients = zip(slopes, stack.slopes.values(), strict=True)
         pairs = [(listed, losses), *((s, view) for s, view in gradients if s is not None)]
-        if not all(alike(*pair) for pair in [*pairs, *zip(copies, _tensors(self.stack), strict=True)]):
-            name = type(self.stack.modules[0]).__name__
+        if not all(alike(*pair) for pair in [*pairs, *zip(copies, _tensors(stack), strict=True)]):
+            name = type(stack.modules[0]).__name__
             self._give_up(CannotRecordError(f"{name} does not do the same at every step"))
         return losses
 

@@ -1,13 +1,19 @@
 """How an operation on single numbers is said in C, by its name in aten.
 
-Arguments come as text, converted already to the type that the operation computes in.
+Arguments come as text, converted already to the type that the operation computes in; text that uses BY_TYPE needs it
+above. Steps of a model and rules say theirs by the same table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["COMPARISONS", "SENTENCES", "WRAPPED"]
+__all__ = ["BY_TYPE", "COMPARISONS", "SENTENCES", "WRAPPED"]
+
+BY_TYPE = """\
+/* A function of C's library by the type of its argument. */
+#define BY_TYPE(name, x) _Generic((x), float: name##f, default: name)(x)
+"""
 
 SENTENCES: dict[str, Callable[..., str]] = {
     "_to_copy": lambda a: a,

@@ -133,15 +133,18 @@ class Stack:
         self.frozen = {name: stacked[index] for name, stacked in self.frozen.items()}
         self._attach()
 
-    def first(self, count: int) -> Stack:
-        """The first `count` trials, fewer when there are fewer, over the same memory. Not to be trained on its own."""
-        part = copy.copy(self)
-        part.modules, part.params = self.modules[:count], self.params[:count]
-        part.flat, part.grads = self.flat[:count], self.grads[:count]
+    def part(self, start: int, stop: int, *, grads: Tensor | None = None) -> Stack:
+        """The trials from `start` to before `stop`, fewer when there are fewer, over the same memory.
+
+        Not to be trained on its own. grads: memory for their gradients, [stop - start, P], where it is not the same.
+        """
+        part, cut = copy.copy(self), slice(start, stop)
+        part.modules, part.params = self.modules[cut], self.params[cut]
+        part.flat, part.grads = self.flat[cut], self.grads[cut] if grads is None else grads
         part.slopes = self.layout.views(part.grads)
-        part.leaves = {name: leaf.detach()[:count].requires_grad_() for name, leaf in self.leaves.items()}
-        part.buffers = {name: stacked[:count] for name, stacked in self.buffers.items()}
-        part.frozen = {name: stacked[:count] for name, stacked in self.frozen.items()}
+        part.leaves = {name: leaf.detach()[cut].requires_grad_() for name, leaf in self.leaves.items()}
+        part.buffers = {name: stacked[cut] for name, stacked in self.buffers.items()}
+        part.frozen = {name: stacked[cut] for name, stacked in self.frozen.items()}
         return part
 
     def snapshot(self) -> dict[str, Any]:

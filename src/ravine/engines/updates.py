@@ -29,8 +29,10 @@ class Update(Protocol):
     """A rule at work on a packed buffer, with its state."""
 
     def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
-        """Move `flat`, [K, P], in place, with K rates; returns the change of each parameter, [K, P],
-        in a buffer that the next step overwrites.
+        """Move `flat`, [K, P], in place, with K rates; returns the change of each parameter, [K, P].
+
+        It may take the place of the gradients, which nobody needs any more: a buffer of its own would be a fifth of
+        what a population holds.
         """
         ...
 
@@ -99,7 +101,6 @@ class PackedUpdate(Elementwise):
         self.cuts = [slice(0, layout.decayed), slice(layout.decayed, layout.size)]
         self.rules = [rule, without_decay(rule)]
         self.states = [rule.init(flat[:, cut]) for cut in self.cuts]
-        self.change = torch.empty_like(flat)
 
     def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
         rates = per_trial(lr, flat.device)
@@ -108,15 +109,14 @@ class PackedUpdate(Elementwise):
             for cut, rule, state in zip(self.cuts, self.rules, self.states, strict=True)
         ]  # all, before anything moves: a rule that raises leaves the weights as they were
         for cut, (moved, _) in zip(self.cuts, found, strict=True):
-            torch.sub(moved, flat[:, cut], out=self.change[:, cut])
+            torch.sub(moved, flat[:, cut], out=grads[:, cut])
             flat[:, cut] = moved
         self.states = [state for _, state in found]
-        return self.change
+        return grads
 
     def keep(self, index: Tensor) -> None:
         self.rules = [take_trials(rule, index) for rule in self.rules]
         self.states = [rows(state, index) for state in self.states]
-        self.change = self.change[index]
 
     def snapshot(self) -> list[list[Tensor | None]]:
         return [list(state) for state in self.states]
@@ -132,12 +132,11 @@ class CompiledUpdate(Elementwise):
         self.code, self.layout = code, layout
         self.rules = [rule, without_decay(rule)]
         self.state = rule.init(flat)
-        self.change = torch.empty_like(flat)
 
     def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
-        change, *places = (self._starts(t) for t in (self.change, flat, grads, *self.state) if t is not None)
-        self.code.call(self._sizes(len(flat)), places, self._numbers(lr, step).flatten().tolist(), change)
-        return self.change
+        places = [self._starts(t) for t in (flat, grads, *self.state) if t is not None]
+        self.code.call(self._sizes(len(flat)), places, self._numbers(lr, step).flatten().tolist(), change=places[1])
+        return grads
 
     def move(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Move:
         """The same step for other C to take, trial by trial."""
@@ -168,7 +167,6 @@ class CompiledUpdate(Elementwise):
     def keep(self, index: Tensor) -> None:
         self.rules = [take_trials(rule, index) for rule in self.rules]
         self.state = rows(self.state, index)
-        self.change = self.change[index]
 
     def snapshot(self) -> list[Tensor | None]:
         return list(self.state)
@@ -191,15 +189,15 @@ class FusedUpdate(Elementwise):
         self.kernel = kernel
         self.pairs = [[rule, without_decay(rule)] for rule in rules]
         self.states = [[rule.init(row[cut]) for cut in self.cuts] for rule, row in zip(rules, flat, strict=True)]
-        self.change = torch.empty_like(flat)
 
     def step(self, flat: Tensor, grads: Tensor, lr: Sequence[float], step: int) -> Tensor:
-        self.change.copy_(flat)
         for k, (rules, states) in enumerate(zip(self.pairs, self.states, strict=True)):
+            before = flat[k].clone()
             for cut, rule, state in zip(self.cuts, rules, states, strict=True):
                 held = [[t] for t in state if t is not None]
                 self.kernel(rule, [flat[k, cut]], [grads[k, cut]], held, lr[k], step, False)
-        return torch.sub(flat, self.change, out=self.change)
+            torch.sub(flat[k], before, out=grads[k])
+        return grads
 
     def set_momentum(self, values: Sequence[float]) -> None:
         self.pairs = [
@@ -209,7 +207,6 @@ class FusedUpdate(Elementwise):
     def keep(self, index: Tensor) -> None:
         self.pairs = [self.pairs[k] for k in index.tolist()]
         self.states = [self.states[k] for k in index.tolist()]
-        self.change = self.change[index]
 
     def snapshot(self) -> list[list[list[Tensor | None]]]:
         return [[list(state) for state in pair] for pair in self.states]
