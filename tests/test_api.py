@@ -22,8 +22,6 @@ CALLS: dict[str, Callable[..., object]] = {
 def test_a_keyword_that_no_run_takes_is_refused_with_the_nearest(call: Callable[..., object], tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="'budgt' is no option; did you mean budget"):
         call(budgt="5s", out=tmp_path / "run")
-    with pytest.raises(
-        SettingError, match=r"'optimizer' is a setting of one trial; write setting=\{'optimizer': \.\.\.\}"
-    ):
-        call(optimizer="lion", out=tmp_path / "run")
+    with pytest.raises(SettingError, match=r"'dropout' is a setting of one trial; write setting=\{'dropout': \.\.\.\}"):
+        call(dropout=0.1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

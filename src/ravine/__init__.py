@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ravine.api import resume as resume
     from ravine.api import train as train
     from ravine.api import tune as tune
+    from ravine.diagnosis.diagnose import diagnose as diagnose
+    from ravine.diagnosis.finding import Finding as Finding
     from ravine.recipe.inspection import Inspection as Inspection
     from ravine.recipe.result import Result as Result
     from ravine.recipe.verdict import Verdict as Verdict
@@ -35,6 +37,8 @@ _HOME = {
     "run_search": "ravine.api",
     "train": "ravine.api",
     "tune": "ravine.api",
+    "Finding": "ravine.diagnosis.finding",
+    "diagnose": "ravine.diagnosis.diagnose",
     "Inspection": "ravine.recipe.inspection",
     "Result": "ravine.recipe.result",
     "Verdict": "ravine.recipe.verdict",
@@ -43,11 +47,13 @@ _HOME = {
 }
 
 __all__ = [
+    "Finding",
     "Inspection",
     "Predictor",
     "Result",
     "Verdict",
     "check",
+    "diagnose",
     "evaluate",
     "inspect",
     "load",

@@ -21,6 +21,7 @@ from ravine.data import MemorySplit, read_labelled
 from ravine.errors import InputError, SettingError, WorkerError, WriteError, nearest
 from ravine.models import factory_settings
 from ravine.recipe.budget import Budget, parse_duration
+from ravine.recipe.faults import Asked
 from ravine.recipe.folder import Folder, recorded_answers
 from ravine.recipe.handback import sampled_outputs, score
 from ravine.recipe.inspection import EXAMPLES, Inspection, inspect_trained, trained_with
@@ -108,9 +109,25 @@ def _check_counts(**counts: int | None) -> None:
             raise SettingError(f"{name} is {count}; it must be 1 or more.")
 
 
-def check(make_model: MakeModel, data: Any, **options: Unpack[Options]) -> Result:
-    """Steps 1 and 2 only: is this model trainable on this data?"""
-    return _run("check", make_model, data, {}, options)
+def check(
+    make_model: MakeModel,
+    data: Any,
+    *,
+    lr: float | None = None,
+    optimizer: str = "adamw",
+    epochs: int | None = None,
+    **options: Unpack[Options],
+) -> Result:
+    """Steps 1 and 2 and the diagnosis: is this model trainable on this data, and if not, what is wrong?
+
+    lr, optimizer, epochs: of the training that is diagnosed; without a rate or a number of epochs nothing is said of them.
+    `Result.findings` holds what was found, the root first.
+    """
+    check_names({"optimizer": Choice([optimizer])})
+    _check_counts(epochs=epochs)
+    if lr is not None and not lr > 0:
+        raise SettingError(f"lr is {lr:g}; it must be positive.")
+    return _run("check", make_model, data, {"lr": lr, "optimizer": optimizer, "epochs": epochs}, options)
 
 
 def lr_range(
@@ -309,9 +326,10 @@ def _unrated(own: Keywords) -> bool:
     return "lr" not in (own["space"] or {})
 
 
-def _check(walk: Walk, _own: Keywords, _source: Keywords) -> Result:
+def _check(walk: Walk, own: Keywords, _source: Keywords) -> Result:
     walk.keep_going = True
     walk.check()
+    walk.diagnose(Asked(**own))
     return walk.result()
 
 
@@ -332,7 +350,7 @@ WORK = {
         walk=_search,
         may=lambda own: samples(own["space"] or {}),
     ),
-    "check": _Work(steps=lambda _own: RECIPE[:2], walk=_check),
+    "check": _Work(steps=lambda _own: (*RECIPE[:2], "diagnosis"), walk=_check),
     "lr_range": _Work(steps=lambda _own: RECIPE[2:3], walk=_lr_range),
     "train": _Work(
         steps=lambda _own: ("train", "hand-back"),

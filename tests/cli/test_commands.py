@@ -136,7 +136,47 @@ def test_check_finds_the_softmax_before_the_loss(ravine: Ravine, tmp_path: Path)
     assert [step["step"] for step in steps] == ["initial-loss", "overfit"]
     assert "with 100.0 % accuracy: its outputs are probabilities already" in steps[1]["summary"]  # learnt, and wrong
     assert "Take the softmax" in steps[1]["advice"][0]
-    assert (tmp_path / "run" / "report.html").exists()
+    found = json.loads(answer.out)["findings"]
+    assert found[0]["fault"] == steps[1]["evidence"]["fault"] == "softmax-before-loss"
+    assert found[0]["confidence"] > 0.9
+    assert record(tmp_path / "run", "diagnosis.json")["findings"] == found
+    assert 'id="diagnosis"' in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_check_says_in_words_what_it_found(ravine: Ravine, tmp_path: Path, table: Path) -> None:
+    (tmp_path / "nets.py").write_text(
+        "import torch\n"
+        "def net(shape, outputs):\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(shape[0], 16), torch.nn.Linear(16, outputs), torch.nn.Softmax(1))\n"
+    )
+    words = ["check", "--data", table, "--target", "kind", "--epochs", "3"]
+    answer = ravine(*words, "--model", "nets.py:net", "--out", "soft")
+    assert answer.status == 1
+    assert "alarm softmax-before-loss" in answer.out
+    answer = ravine(*words[:-2], "--set", "hidden=16", "--out", "good")
+    assert (answer.status, "no fault was found" in answer.out) == (0, True), answer.out
+
+
+def test_check_refuses_what_cannot_be_trained_in_one_line(ravine: Ravine, tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\n"
+        "class Few(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(64, 10)\n"
+        "    def forward(self, x):\n"
+        "        assert len(x) <= 100, 'too many rows'\n"
+        "        return self.layer(x.flatten(1))\n"
+        "def net(shape, outputs):\n    return Few()\n"
+    )
+    answer = ravine("check", "--data", "digits", "--model", "nets.py:net", "--out", "run")
+    assert (answer.status, answer.err.count("Traceback")) == (2, 0)
+    assert "too many rows" in answer.err.splitlines()[-1]
+    for words, said in (
+        (["--optimizer", "adm"], "did you mean adam"),
+        (["--lr", "-1"], "lr is -1"),
+        (["--epochs", "0"], "epochs is 0"),
+    ):
+        answer = ravine("check", "--data", "digits", *words, "--out", "run")
+        assert (answer.status, said in answer.err) == (2, True)
 
 
 def test_a_failed_step_stops_tune_unless_told_to_keep_going(ravine: Ravine, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ravine.diagnosis import Finding
 from ravine.recipe.result import Best, EnsembleResult, Result
 from ravine.recipe.verdict import Verdict
 
@@ -23,7 +24,7 @@ def verdict(status: str) -> Verdict:
 
 def test_the_record_has_the_promised_fields() -> None:
     record = json.loads(json.dumps(Result([verdict("pass")], BEST, ENSEMBLE, 12, 3.14159, Path("runs/x")).record()))
-    assert set(record) == {"steps", "best", "ensemble", "gain", "trials", "seconds", "out"}
+    assert set(record) == {"steps", "findings", "best", "ensemble", "gain", "trials", "seconds", "out"}
     assert {"step", "status", "evidence", "advice"} <= set(record["steps"][0])
     assert {"hyperparameters", "validation", "test"} <= set(record["best"])
     assert {"kind", "size", "members", "weights", "validation", "test"} <= set(record["ensemble"])
@@ -49,3 +50,13 @@ def test_a_walk_that_was_stopped_has_no_best() -> None:
 )
 def test_one_failed_step_is_a_failure_and_a_warning_is_none(statuses: list[str], failed: bool) -> None:
     assert Result([verdict(s) for s in statuses], None, None, 0, 0.0, None).failed == failed
+
+
+def test_an_alarm_is_a_failure_and_a_suspicion_is_none() -> None:
+    for confidence, failed in ((0.6, True), (0.4, False)):
+        finding = Finding("nan-input", confidence, {"rows": 3}, "inputs", "Fill them.", change={"lr": 0.1})
+        result = Result([verdict("pass")], None, None, 0, 0.0, None, findings=[finding])
+        assert result.failed is failed
+        again = Result.of(json.loads(json.dumps(result.record())))
+        assert again.failed is failed
+        assert (again.findings[0].fault, again.findings[0].evidence) == ("nan-input", {"rows": 3})

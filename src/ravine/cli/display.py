@@ -15,12 +15,14 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ravine.diagnosis import Finding
     from ravine.recipe.inspection import Inspection
     from ravine.recipe.result import EnsembleResult, Result
     from ravine.recipe.verdict import Verdict
 
 __all__ = [
     "Bars",
+    "show_findings",
     "show_inspection",
     "show_metrics",
     "show_record",
@@ -141,6 +143,16 @@ def show_metrics(metrics: Mapping[str, Mapping[str, float]], *, as_json: bool) -
     for name, values in metrics.items():
         table.add_row(name.replace("_", " "), *(f"{values.get(column, float('nan')):.4f}" for column in columns))
     Console(highlight=False).print(table)
+
+
+def show_findings(findings: Sequence[Finding], *, failed: bool) -> None:
+    """What a diagnosis has found, in words: the alarms, root first, then what is only suspected."""
+    console = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        mark = "[red]alarm[/]" if finding.alarm else "perhaps"
+        console.print(f"{mark} {escape(str(finding))}")
+    if not failed:
+        console.print("[green]no fault was found in this model and these data[/]")
 
 
 def show_inspection(found: Inspection, folder: Path) -> None:

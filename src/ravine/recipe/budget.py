@@ -15,6 +15,7 @@ SHARES = {
     "train": 93,
     "initial-loss": 2,
     "overfit": 7,
+    "diagnosis": 30,
     "lr-range": 15,
     "coarse": 26,
     "refine": 42,
@@ -22,7 +23,7 @@ SHARES = {
     "hand-back": 7,
     "inspect": 15,
 }
-"""Parts of a whole. The hand-back evaluates the winners and writes the report; inspect is there when asked for."""
+"""Parts of a whole. The hand-back evaluates the winners and writes the report; diagnosis and inspect are there when asked for."""
 
 
 class Budget:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ravine.data import Data
+from ravine.diagnosis.tail import form_of
 from ravine.training import Run
 from ravine.training.evaluation import outputs_of
 
@@ -16,11 +17,12 @@ __all__ = ["Cause", "Clashes", "find_cause", "find_clashes", "find_softmax"]
 
 
 class Cause(NamedTuple):
-    """What it looks like, what to change, and whether more time could not have shown another."""
+    """What it looks like, what to change, whether more time could not have shown another, and the fault it is."""
 
     text: str
     advice: str
     certain: bool
+    fault: str = ""  # its name in `ravine.diagnosis.CATALOGUE`, where it has one
 
 
 class Clashes(NamedTuple):
@@ -62,14 +64,13 @@ def find_softmax(run: Run, sample: Data) -> Cause | None:
     """Do the outputs look like the result of a softmax: none negative, each row with sum 1?"""
     if sample.task != "classification":
         return None
-    outputs = outputs_of(run.population.stack.modules[0], sample.train)
-    ones = torch.ones(len(outputs), device=outputs.device)
-    if not bool((outputs >= 0).all()) or not torch.allclose(outputs.sum(-1), ones, atol=1e-4):
+    if form_of(outputs_of(run.population.stack.modules[0], sample.train)) != "probabilities":
         return None
     return Cause(
         "its outputs are probabilities already, and the loss takes another softmax of them",
         "Take the softmax off the end of the model: the loss wants logits.",
         certain=True,
+        fault="softmax-before-loss",
     )
 
 
@@ -81,6 +82,7 @@ def find_cause(evidence: dict[str, Any], run: Run) -> Cause:
             f"the loss is not finite at any rate from {rates[0]:g} to {rates[-1]:g}, so the initialization is bad or a layer divides by zero",
             "Start the weights smaller (nn.init.kaiming_normal_) and look for log, division or exp in forward.",
             certain=True,
+            fault="exploding-gradient",
         )
     first = run.history.steps(evidence["best"])
     if first["grad_norm"][0] < 1e-7:
@@ -88,6 +90,7 @@ def find_cause(evidence: dict[str, Any], run: Run) -> Cause:
             f"no gradient reaches the weights (norm {first['grad_norm'][0]:.1e} at the first step)",
             "Look for detach(), torch.no_grad(), argmax or a dead activation in forward.",
             certain=True,
+            fault="frozen-parameters",
         )
     if min(losses) > 0.98 * first["loss"][0]:
         return Cause(
@@ -99,4 +102,5 @@ def find_cause(evidence: dict[str, Any], run: Run) -> Cause:
         "the loss goes down but stops short: the network is too small, or an output range or a layer limits it",
         "Use a wider network (--set hidden=512,512), and check that the last layer has no activation.",
         certain=False,
+        fault="capacity-too-small",
     )

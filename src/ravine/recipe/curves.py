@@ -20,6 +20,14 @@ from ravine.types import Task
 __all__ = ["curves"]
 
 MATTERS = 0.02  # a gap of two points of accuracy (or r2) is worth acting on
+FAULTS = {
+    "unstable": "oscillating-loss",
+    "still improving": "too-few-epochs",
+    "over-fitting": "over-fitting",
+    "under-fitting": "under-fitting",
+}
+"""The labels that are faults of the catalogue."""
+
 HIGH = 0.95  # training accuracy or r2 above which a model is not called under-fitting
 
 
@@ -58,7 +66,7 @@ def curves(
         advice = against_over_fitting(winner.setting, task, images=images, has_dropout=has_dropout)
     elif label == "under-fitting":
         advice = against_under_fitting(winner.setting)
-    evidence["label"] = label
+    evidence |= {"label": label, "fault": FAULTS.get(label)}
     if stopped:
         advice += (f"Its training was stopped ({stopped}): ravine train with its settings takes it to the end.",)
     numbers = f"{evidence['metric']} {train:.3f} in training, {validation:.3f} in validation"

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 import statistics
+from typing import Any
 
 import torch
 
 from ravine.engines import Population
+from ravine.errors import ModelError
 from ravine.recipe.session import Session
 from ravine.recipe.verdict import Verdict
 from ravine.rules import SGD
@@ -35,7 +37,11 @@ def initial_loss(session: Session) -> Verdict:
     x, y = (t.to(session.device) for t in sample.batch(torch.arange(len(sample), device=sample.y.device)))
     modules = [session.model.build(session.seed + k, device=session.device) for k in range(INITIALIZATIONS)]
     population = Population(modules, [SGD()] * len(modules), LOSSES[task])
-    losses = losses_of(task, population.outputs(x), y).tolist()
+    try:
+        losses = losses_of(task, population.outputs(x), y).tolist()
+    except Exception as error:  # whatever the model raises on more rows than were tried before
+        said = " ".join(str(error).split())
+        raise ModelError(f"{session.model.label} cannot take inputs of shape {tuple(x.shape)}: {said}") from error
     expected = math.log(session.data.outputs) if task == "classification" else float(y.var(correction=0))
     return judge(losses, expected, task == "classification")
 
@@ -53,7 +59,15 @@ def judge(losses: list[float], expected: float, classes: bool) -> Verdict:
     sd = statistics.stdev(finite) if len(finite) > 1 else 0.0
     scale = expected if classes else max(expected, 1.0)  # a few far targets may hold most of the variance, 1
     tolerance = 3 * sd / math.sqrt(max(len(finite), 1)) + (0.1 if classes else 0.25) * scale
-    evidence = {"expected": expected, "mean": mean, "sd": sd, "tolerance": tolerance, "losses": losses, "unit": unit}
+    evidence: dict[str, Any] = {
+        "expected": expected,
+        "mean": mean,
+        "sd": sd,
+        "tolerance": tolerance,
+        "losses": losses,
+        "unit": unit,
+        "fault": None,
+    }
     name = f"log {round(math.exp(expected))}" if classes else "the variance of the target"
     if len(finite) < len(losses):
         return Verdict(
@@ -71,6 +85,7 @@ def judge(losses: list[float], expected: float, classes: bool) -> Verdict:
     if away <= tolerance:
         return Verdict("initial-loss", "pass", summary, evidence)
     too_high = mean > expected
+    evidence["fault"] = "init-too-large" if too_high else None
     status: Status = "fail" if mean > 3 * scale else "warn"
     advice = (
         "The untrained model is sure of wrong answers: start the last layer smaller "

@@ -121,7 +121,7 @@ def _judge(run: Run, sample: Data, goal: float, clashes: Clashes, *, in_time: bo
         more = f"{summary} More is not possible: {clashes.cause.text}."
         return Verdict("overfit", "warn", more, evidence, (clashes.cause.advice,))
     cause = softmax or find_cause(evidence, run)
-    evidence["cause"] = cause.text
+    evidence |= {"cause": cause.text, "fault": cause.fault or None}
     if softmax:
         floor = min((loss for loss in evidence["final_loss"] if math.isfinite(loss)), default=math.nan)
         summary = f"The loss stops at {floor:.3f} on {where}, with {shown}: {cause.text}."
@@ -162,4 +162,5 @@ def _evidence(run: Run, sample: Data, goal: float) -> dict[str, Any]:
         "best": best,
         "curve": curve,
         "cause": None,
+        "fault": None,  # the cause's name in the catalogue, where it has one
     }

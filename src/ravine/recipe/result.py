@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ravine.diagnosis import Finding
 from ravine.recipe.inspection import Inspection
 from ravine.recipe.verdict import Verdict
 from ravine.types import Metrics
@@ -62,6 +63,7 @@ class Result:
     seconds: float
     out: Path | None
     inspection: Inspection | None = None  # when asked for and possible; its JSON is inspection.json
+    findings: list[Finding] = field(default_factory=list)  # of `check`, the root first
 
     @property
     def gain(self) -> str:
@@ -70,13 +72,14 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Did a step fail?"""
-        return any(verdict.status == "fail" for verdict in self.steps)
+        """Did a step fail, or is a finding an alarm?"""
+        return any(verdict.status == "fail" for verdict in self.steps) or any(f.alarm for f in self.findings)
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "steps": [verdict.record() for verdict in self.steps],
+            "findings": [finding.record() for finding in self.findings],
             "best": None if self.best is None else dict(vars(self.best)),
             "ensemble": None if self.ensemble is None else dict(vars(self.ensemble)),
             "gain": self.gain,
@@ -96,4 +99,5 @@ class Result:
             record["trials"],
             record["seconds"],
             None if out is None else Path(out),
+            findings=[Finding(**found) for found in record.get("findings", [])],  # older records have none
         )

@@ -10,10 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from ravine.errors import InputError
+from ravine.diagnosis import Finding
+from ravine.errors import InputError, ModelError
 from ravine.recipe.budget import Budget
 from ravine.recipe.coarse import coarse, coarse_spaces, judge_coarse
 from ravine.recipe.curves import curves
+from ravine.recipe.faults import Asked, find_faults
 from ravine.recipe.folder import Folder, train_command
 from ravine.recipe.handback import Answer, Committee, Ranked, greedy, hand_back, ranked
 from ravine.recipe.initial_loss import initial_loss
@@ -39,6 +41,9 @@ OPTIMIZERS = ("adamw", "sgd")
 
 INSPECTION = 60.0
 """Seconds that `tune --inspect` takes at most, also where there is no budget."""
+
+DIAGNOSIS = 20.0
+"""Seconds after which a diagnosis begins no experiment any more, also where there is no budget."""
 
 LOOKED_AT = 1000  # examples, for there is less time than `ravine inspect` has
 
@@ -96,6 +101,7 @@ class Walk:
         self.history = history or History()
         session.pace = float(session.saver.decided("pace", lambda: session.pace) or math.nan)
         self.verdicts: list[Verdict] = []
+        self.findings: list[Finding] = []
         self._begun = time.monotonic()
 
     def stopped(self) -> bool:
@@ -110,6 +116,17 @@ class Walk:
             deadline = self._begin("overfit")
             self._end(self.folder.known_verdict("overfit") or overfit(self.session, deadline))
             self.session.saver.drop("overfit")
+
+    def diagnose(self, asked: Asked) -> None:
+        """What is wrong with the model and the data, by name."""
+        left = seconds_left(self._begin("diagnosis"))
+        try:
+            self.findings = find_faults(self.session, asked, min(DIAGNOSIS, left))
+        except ModelError as error:
+            if not any(verdict.status == "fail" for verdict in self.verdicts):
+                raise
+            self.session.watch.note(f"{error}")  # a step has said as much
+        self.folder.record("diagnosis.json", {"findings": [finding.record() for finding in self.findings]})
 
     def lr_range(self) -> dict[str, LrRange]:
         """Step 3, for every optimizer that will be searched."""
@@ -286,7 +303,9 @@ class Walk:
         """The record of the walk so far, written to result.json."""
         self.folder.history(self.history)
         trials = len(set(self.history.epochs()["trial"]))
-        result = Result(self.verdicts, best, ensemble, trials, self.budget.spent, self.folder.path, inspection)
+        result = Result(
+            self.verdicts, best, ensemble, trials, self.budget.spent, self.folder.path, inspection, self.findings
+        )
         self.folder.record("result.json", result.record())
         return result
 

@@ -19,6 +19,7 @@ from ravine.reports.inspection import Inspection
 from ravine.reports.records import (
     Config,
     CurveReading,
+    Diagnosis,
     Evaluation,
     Evidence,
     InitialLoss,
@@ -68,6 +69,7 @@ class Run:
     evaluation: Evaluation | None
     result: Result | None
     inspection: Inspection | None = None
+    diagnosis: Diagnosis | None = None
 
     def evidence(self, kind: type[R]) -> tuple[R, ...]:
         """The evidence of one class, in the order of the steps."""
@@ -102,6 +104,7 @@ def read_run(folder: Path) -> Run:
         evaluation=read_record(folder / "evaluation.json", Evaluation),
         result=result,
         inspection=read_record(folder / "inspection.json", Inspection),
+        diagnosis=read_record(folder / "diagnosis.json", Diagnosis),
     )
 
 

@@ -15,8 +15,10 @@ __all__ = [
     "Answer",
     "Config",
     "CurveReading",
+    "Diagnosis",
     "Evaluation",
     "Evidence",
+    "Finding",
     "GridOrRandom",
     "Importance",
     "InitialLoss",
@@ -293,6 +295,27 @@ class Winner(Record):
     validation: Scores | None = None
     test: Scores | None = None
     command: str | None = None
+
+
+class Finding(Record):
+    """A fault that a diagnosis has named."""
+
+    fault: str
+    confidence: float
+    evidence: dict[str, Any] = {}
+    where: str = ""
+    advice: str = ""
+    verified: str = ""  # what trying the advice has shown
+
+    @property
+    def alarm(self) -> bool:
+        return self.confidence > 0.5
+
+
+class Diagnosis(Record):
+    """`diagnosis.json`, of a check."""
+
+    findings: tuple[Finding, ...]  # the root first
 
 
 class EnsembleRecord(Record):

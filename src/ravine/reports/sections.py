@@ -17,8 +17,16 @@ from ravine.reports.figures.reliability import reliability
 from ravine.reports.figures.search import search
 from ravine.reports.folder import Run, StepResult
 from ravine.reports.inspection import Inspection
-from ravine.reports.records import Evidence, InitialLoss, Learnt, LrRange, Overfit, SearchSummary
-from ravine.reports.tables import Table, curvature_scope, curvature_table, evidence_table, facts, scores_table
+from ravine.reports.records import Diagnosis, Evidence, InitialLoss, Learnt, LrRange, Overfit, SearchSummary
+from ravine.reports.tables import (
+    Table,
+    curvature_scope,
+    curvature_table,
+    evidence_table,
+    facts,
+    findings_table,
+    scores_table,
+)
 from ravine.reports.wording import duration, number
 
 __all__ = ["Section", "badges", "sections", "summary_facts"]
@@ -49,8 +57,11 @@ class Section:
 
 
 def badges(run: Run) -> list[tuple[str, str, str]]:
-    """(anchor, name with its number, status) of each verdict."""
-    return [(anchor(step), f"{step.number} {name_of(step)}", step.record.status) for step in run.steps]
+    """(anchor, name with its number, status) of each verdict, and of the diagnosis."""
+    found: list[tuple[str, str, str]] = [
+        (anchor(step), f"{step.number} {name_of(step)}", step.record.status) for step in run.steps
+    ]
+    return found if run.diagnosis is None else [*found, ("diagnosis", "Diagnosis", diagnosed(run.diagnosis))]
 
 
 def anchor(step: StepResult) -> str:
@@ -94,6 +105,8 @@ def sections(run: Run) -> list[Section]:
     if "curves" not in {step.record.step for step in run.steps} and run.epochs is not None:
         pictures = curve_pictures(run)
         drawn += [Section("curves", "Training curves", pictures=pictures)] if pictures else []
+    if run.diagnosis is not None:
+        drawn.append(diagnosis_section(run.diagnosis))
     if run.evaluation is not None:
         measured = run.evaluation
         ensemble = run.result.ensemble if run.result is not None else None
@@ -183,6 +196,26 @@ def curve_pictures(run: Run) -> list[Picture]:
     pictures = [] if run.winner is None else winner_epochs(run.epochs, run.winner, metric)
     pictures += [] if run.winner_steps is None else winner_steps(run.winner_steps)
     return pictures + field_curves(run.epochs, run.winner, metric)
+
+
+def diagnosed(found: Diagnosis) -> str:
+    return "fail" if any(finding.alarm for finding in found.findings) else "pass"
+
+
+def diagnosis_section(found: Diagnosis) -> Section:
+    """Each finding's advice as a sentence, and its figures in a table."""
+    alarms = [finding.fault for finding in found.findings if finding.alarm]
+    said = f"Something is wrong, the root first: {', '.join(alarms)}." if alarms else "No fault was found."
+    if len(found.findings) > len(alarms):
+        said += " What is at most 50 % sure is a suspicion."
+    return Section(
+        anchor="diagnosis",
+        heading="Diagnosis",
+        status=diagnosed(found),
+        summary=said,
+        table=findings_table(found.findings),
+        advice=[f"{finding.fault}: {finding.advice}" for finding in found.findings],
+    )
 
 
 def curvature_section(measured: Inspection) -> Section:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -12,6 +12,7 @@ from ravine.reports.records import (
     EnsembleRecord,
     Evaluation,
     Evidence,
+    Finding,
     InitialLoss,
     LrRange,
     Overfit,
@@ -20,7 +21,16 @@ from ravine.reports.records import (
 )
 from ravine.reports.wording import number, phrase, share, within
 
-__all__ = ["Table", "curvature_scope", "curvature_table", "curvature_words", "evidence_table", "facts", "scores_table"]
+__all__ = [
+    "Table",
+    "curvature_scope",
+    "curvature_table",
+    "curvature_words",
+    "evidence_table",
+    "facts",
+    "findings_table",
+    "scores_table",
+]
 
 UNITS = {
     "accuracy": "accuracy",
@@ -46,6 +56,20 @@ class Table:
 def facts(pairs: Mapping[str, object]) -> Table:
     """Names and values; those that were not measured (None, empty) are left out."""
     return Table(tuple((name, phrase(value)) for name, value in pairs.items() if value not in (None, "", (), [], {})))
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """The faults that a diagnosis has named, and on what grounds."""
+    rows = (
+        (one.fault, share(one.confidence), one.where, one.verified or "not tried", said(one.evidence))
+        for one in findings
+    )
+    return Table(tuple(rows), ("fault", "how sure", "where", "the advice, tried", "figures"))
+
+
+def said(evidence: Mapping[str, object]) -> str:
+    """Figures with their names in words."""
+    return phrase({name.replace("_", " "): value for name, value in evidence.items()})
 
 
 @singledispatch

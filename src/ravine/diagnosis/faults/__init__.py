@@ -1,0 +1,1 @@
+"""One fault a module: its page in the docstring, and `find`."""
