@@ -62,7 +62,7 @@ def test_tune_answers_with_one_json_object_of_the_agreed_fields(ravine: Ravine, 
     )
     assert answer.status == 0, answer.err
     told = json.loads(answer.out)
-    assert told.keys() == {"steps", "best", "ensemble", "gain", "trials", "seconds", "out"}
+    assert told.keys() == {"steps", "findings", "best", "ensemble", "gain", "trials", "seconds", "out"}
     assert [step["step"] for step in told["steps"]] == list(STEPS)
     for step in told["steps"]:
         assert step.keys() >= {"step", "status", "evidence", "advice"}

@@ -73,6 +73,7 @@ def test_a_lock_that_nobody_holds_any_more_is_let_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # where threads run, from Python 3.12 on
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # where another test has loaded JAX
 def test_a_fork_does_not_keep_a_folder_locked_that_its_parent_held(tmp_path: Path) -> None:
     held, context = Lock(tmp_path), multiprocessing.get_context("fork")
     begun, end = context.Event(), context.Event()

@@ -68,7 +68,8 @@ class Cure:
         error = 0.5 / math.sqrt(max(1, len(case.held_x)))
         if case.task == "regression":
             return error
-        chance = float(torch.bincount(case.labels).max() / len(case.labels))
+        labels = case.labels[case.labels >= 0]  # torch leaves rows of a negative label out of the loss
+        chance = float(torch.bincount(labels).max() / len(labels)) if len(labels) else 1.0
         return error / max(1 - chance, 0.1)
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from ravine.diagnosis.case import Loss, case_of
-from ravine.diagnosis.catalogue import CATALOGUE, fault
+from ravine.diagnosis.catalogue import CATALOGUE, Fault, fault
 from ravine.diagnosis.finding import Finding
 from ravine.diagnosis.look import Look
 from ravine.diagnosis.rank import ranked
@@ -93,15 +93,26 @@ def check_trainable(look: Look, found: Sequence[Finding]) -> None:
 def findings_of(look: Look, names: Sequence[str] = CATALOGUE) -> list[Finding]:
     """The findings of some checks over one look, ranked; those hardly to be believed left out."""
     faults = [fault(name) for name in names]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Using a target size")  # torch's word for what wrong-output-size tells
+        found, failed = _found(faults, look)
+    for name, error in failed:
+        said = f"the check for {name} was left out: it raised {type(error).__name__}: {error}"
+        warnings.warn(said, RuntimeWarning, stacklevel=2)
+    told = [finding for finding in found if finding.confidence >= SAID]
+    return ranked(told, {one.name: one.explains for one in faults})
+
+
+def _found(faults: Sequence[Fault], look: Look) -> tuple[list[Finding], list[tuple[str, Exception]]]:
+    """What the checks find, and those that raised although the model does not."""
     found: list[Finding] = []
+    failed: list[tuple[str, Exception]] = []
     for one in faults:
         try:
             found += one.find(look)
         except Exception as error:
             if not look.start.raised:  # else it is the model that raises, and `check_trainable` says so
-                said = f"the check for {one.name} was left out: it raised {type(error).__name__}: {error}"
-                warnings.warn(said, RuntimeWarning, stacklevel=2)
+                failed.append((one.name, error))
         if any(finding.confidence == 1.0 for finding in found) and (look.start.raised or not look.base.finite):
             break  # nothing can be trained: what else there may be cannot be seen
-    told = [finding for finding in found if finding.confidence >= SAID]
-    return ranked(told, {one.name: one.explains for one in faults})
+    return found, failed

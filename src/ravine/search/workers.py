@@ -148,6 +148,7 @@ class _Worker:
         try:
             with warnings.catch_warnings():  # of forks with threads: see `_work`
                 warnings.simplefilter("ignore", DeprecationWarning)
+                warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)  # where JAX is loaded
                 self._process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
