@@ -37,7 +37,7 @@ def in_words(before: Trace, after: Trace) -> str:
 def sure(gain: float, *, least: float = 0.6, most: float = 0.95) -> float:
     """Confidence of a cure that was tried: from `least` for no gain to speak of to `most` for 0.3 of the skill and more.
 
-    >>> sure(0.15), sure(1.0)
+    >>> round(sure(0.15), 3), sure(1.0)
     (0.775, 0.95)
     """
     return least + (most - least) * min(1.0, max(0.0, gain) / 0.3)
