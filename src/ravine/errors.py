@@ -27,6 +27,7 @@ __all__ = [
     "SettingError",
     "WorkerError",
     "WriteError",
+    "first_line",
     "nearest",
 ]
 
@@ -61,6 +62,15 @@ class FolderError(InputError):
 
 class WriteError(FolderError):
     """A run folder that cannot be written: the disk is full, or permission is missing."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, or its name where it says nothing.
+
+    >>> first_line(ValueError("too high\\nby two")), first_line(KeyError())
+    ('too high', 'KeyError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

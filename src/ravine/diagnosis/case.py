@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ravine.data import Data
 from ravine.engines import own_optimizers, second_order, torch_optimizers
-from ravine.errors import DataError, ModelError, SettingError, nearest
+from ravine.errors import DataError, ModelError, SettingError, first_line, nearest
 from ravine.randomness import permutation, seeded
 from ravine.schedules import SCHEDULES, Point, Schedule, needs_metrics, point_at
 from ravine.types import Task
@@ -120,7 +120,7 @@ class Case:
             try:
                 model = self.make_model(*self._arguments())
             except Exception as error:
-                raise ModelError(f"the model cannot be made: {_line(error)}") from error
+                raise ModelError(f"the model cannot be made: {first_line(error)}") from error
             if not isinstance(model, nn.Module):
                 raise ModelError(f"make_model gives {type(model).__name__}; it must return an nn.Module.")
             self._fill(model)
@@ -135,7 +135,7 @@ class Case:
                 model.eval()(self.x[:2])
         except Exception as error:
             raise ModelError(
-                f"the model cannot take inputs of shape {tuple(self.x[:2].shape)}: {_line(error)}"
+                f"the model cannot take inputs of shape {tuple(self.x[:2].shape)}: {first_line(error)}"
             ) from error
         model.train()
 
@@ -168,7 +168,7 @@ class Case:
         try:
             return face(self.rule)(parameters, lr=self.lr, **options)
         except TypeError as error:
-            raise SettingError(f"{self.rule} does not take {', '.join(options)}: {_line(error)}") from error
+            raise SettingError(f"{self.rule} does not take {', '.join(options)}: {first_line(error)}") from error
 
     def factor(self, step: int, steps: int) -> float:
         """What the schedule multiplies the rate with at a step out of `steps`."""
@@ -226,7 +226,7 @@ def _pair(pair: Any, what: str) -> tuple[Tensor, Tensor]:
     try:
         x, y = (torch.as_tensor(part) for part in pair)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what} cannot be made into tensors: {_line(error)}") from error
+        raise DataError(f"{what} cannot be made into tensors: {first_line(error)}") from error
     if x.ndim < 2 or len(x) != len(y) or len(x) < 2:
         raise DataError(
             f"{what} has inputs of shape {tuple(x.shape)} and targets of shape {tuple(y.shape)}: "
@@ -248,9 +248,3 @@ def _check(settings: Mapping[str, Any]) -> None:
     for name in ("lr", "batch_size", "epochs"):
         if not settings[name] > 0:
             raise SettingError(f"{name} is {settings[name]!r}; it must be positive.")
-
-
-def _line(error: BaseException) -> str:
-    """The first line of what an exception says, or its name."""
-    said = str(error).strip().splitlines()
-    return said[0] if said else type(error).__name__

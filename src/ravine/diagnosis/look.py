@@ -22,9 +22,11 @@ from ravine.diagnosis.splits import dealt_anew, leaked
 from ravine.diagnosis.stepping import Stepping, first_steps
 from ravine.diagnosis.tail import first_outputs
 from ravine.diagnosis.trace import Trace, layers_of, outputs, train
+from ravine.diagnosis.worth import improvement
+from ravine.errors import first_line
 from ravine.randomness import seeded
 
-__all__ = ["Look", "Start", "gain", "reference_case"]
+__all__ = ["Look", "Start", "reference_case"]
 
 T = TypeVar("T")
 
@@ -70,8 +72,7 @@ class Look:
                 if loss.requires_grad:
                     loss.backward()
         except Exception as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            return Start(said, blank, math.nan, {}, ())
+            return Start(first_line(error), blank, math.nan, {}, ())
         wanting = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         return Start(
             "",
@@ -167,15 +168,7 @@ class Look:
         """By how much more skill an experiment ended than the base run, on the training or the held-out rows, whichever is
         more; in [0, 1], a skill below 0 counting as 0.
         """
-        if not after.finite:
-            return 0.0
-
-        def skill(value: float) -> float:
-            return min(1.0, max(0.0, value)) if math.isfinite(value) else 0.0
-
-        base = self.base if self.base.finite else None
-        pairs = ((after.train, base and base.train), (after.held, base and base.held))
-        return max(0.0, *(skill(new.skill) - (skill(old.skill) if old else 0.0) for new, old in pairs))
+        return max(0.0, improvement(self.base, after))
 
     @property
     def hurried(self) -> bool:
@@ -212,14 +205,6 @@ class Look:
         if not self.base.finite:
             return 1.0
         return min(1.0, max(0.0, max(self.fitted, 0.0) - max(self.base.train.skill, 0.0)))
-
-
-def gain(before: Trace, after: Trace) -> float:
-    """By how much more of the skill on training rows `after` has than `before`, at their ends."""
-    if not after.finite:
-        return 0.0
-    was = before.train.skill if before.finite and math.isfinite(before.train.skill) else 0.0
-    return after.train.skill - max(was, 0.0)
 
 
 def reference_case(case: Case) -> Case:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ravine.diagnosis.case import Case
 from ravine.engines.threads import threads
-from ravine.errors import ModelError
+from ravine.errors import ModelError, first_line
 from ravine.randomness import seeded
 
 __all__ = ["Layer", "Mark", "Scores", "Trace", "layers_of", "score", "train"]
@@ -113,7 +113,7 @@ def train(case: Case, *, steps: int | None = None, deadline: float = math.inf, h
         try:
             _steps(trace, model, case, wanted, horizon, deadline)
         except Exception as error:  # whatever the model, the loss or the rule raises
-            trace.raised = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            trace.raised = first_line(error)
     trace.seconds = time.monotonic() - begun
     return trace
 

@@ -6,7 +6,15 @@ import math
 
 from ravine.diagnosis.trace import Trace
 
-__all__ = ["figure", "held_improvement", "improvement", "in_words", "sure"]
+__all__ = ["figure", "gain", "held_improvement", "improvement", "in_words", "sure"]
+
+
+def gain(before: Trace, after: Trace) -> float:
+    """By how much more of the skill on training rows `after` has than `before`, at their ends."""
+    if not after.finite:
+        return 0.0
+    was = before.train.skill if before.finite and math.isfinite(before.train.skill) else 0.0
+    return after.train.skill - max(was, 0.0)
 
 
 def improvement(before: Trace, after: Trace) -> float:

@@ -16,6 +16,7 @@ from ravine.engines.loss import Loss
 from ravine.engines.ownership import Own
 from ravine.engines.provisional import CannotRecordError, Provisional, alike, only_operations
 from ravine.engines.stack import Stack
+from ravine.errors import first_line
 
 __all__ = ["CompiledSteps"]
 
@@ -75,8 +76,7 @@ class CompiledSteps(Provisional):
             self._give_up(refusal)
 
     def _give_up(self, why: Exception) -> None:
-        said = str(why).strip().splitlines() or [type(why).__name__]
-        self._step, self.refusal = None, said[0]
+        self._step, self.refusal = None, first_line(why)
 
     def losses(self, x: Tensor, y: Tensor) -> Tensor:
         """Losses of a batch on which C agrees, [K]; gradients land in `stack.grads`."""

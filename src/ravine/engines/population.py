@@ -33,7 +33,7 @@ from ravine.engines.provisional import CHECKS
 from ravine.engines.stack import Stack
 from ravine.engines.stacked import hush_slow_operations, stacked_outputs
 from ravine.engines.updates import CompiledUpdate, update_for
-from ravine.errors import ModelError, SettingError
+from ravine.errors import ModelError, SettingError, first_line
 from ravine.regularization import MaxNorm, Penalty
 from ravine.rules import Rule
 
@@ -387,5 +387,4 @@ class Population:
 
 
 def _refusal(module: nn.Module, error: Exception) -> str:
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return f"vmap cannot run {type(module).__name__}: {said[0]}"
+    return f"vmap cannot run {type(module).__name__}: {first_line(error)}"

@@ -19,9 +19,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from ravine.diagnosis.finding import Finding, grown
-from ravine.diagnosis.look import Look, gain
+from ravine.diagnosis.look import Look
 from ravine.diagnosis.symptoms import SYMPTOMS
 from ravine.diagnosis.tail import bounds_of, form_of, last_layer, without
+from ravine.diagnosis.worth import gain
 
 __all__ = ["EXPLAINS", "find"]
 

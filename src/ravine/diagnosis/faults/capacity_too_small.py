@@ -19,8 +19,9 @@ from functools import partial
 from torch import nn
 
 from ravine.diagnosis.finding import Finding, grown
-from ravine.diagnosis.look import Look, gain
+from ravine.diagnosis.look import Look
 from ravine.diagnosis.surgery import mixing, widened
+from ravine.diagnosis.worth import gain
 
 __all__ = ["EXPLAINS", "find"]
 

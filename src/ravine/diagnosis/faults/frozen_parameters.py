@@ -18,9 +18,10 @@ import torch
 
 from ravine.diagnosis.finding import Finding, grown
 from ravine.diagnosis.influence import influential
-from ravine.diagnosis.look import Look, gain
+from ravine.diagnosis.look import Look
 from ravine.diagnosis.surgery import thawed
 from ravine.diagnosis.symptoms import SYMPTOMS
+from ravine.diagnosis.worth import gain
 
 __all__ = ["EXPLAINS", "find"]
 

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from ravine.diagnosis.finding import Finding, grown
-from ravine.diagnosis.look import Look, gain
+from ravine.diagnosis.look import Look
 from ravine.diagnosis.surgery import AveragePooled, called, mixing, with_activations
 from ravine.diagnosis.tail import form_of
+from ravine.diagnosis.worth import gain
 
 __all__ = ["EXPLAINS", "find"]
 

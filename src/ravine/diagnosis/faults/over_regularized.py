@@ -21,9 +21,9 @@ from torch import nn
 
 from ravine.diagnosis.case import Case
 from ravine.diagnosis.finding import Finding
-from ravine.diagnosis.look import Look, gain
+from ravine.diagnosis.look import Look
 from ravine.diagnosis.remaking import Undropped
-from ravine.diagnosis.worth import held_improvement, in_words, sure
+from ravine.diagnosis.worth import gain, held_improvement, in_words, sure
 
 __all__ = ["EXPLAINS", "find"]
 

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from ravine.diagnosis.finding import Finding, grown
-from ravine.diagnosis.look import Look, gain
+from ravine.diagnosis.look import Look
 from ravine.diagnosis.surgery import drawn, mixing
 from ravine.diagnosis.symptoms import SYMPTOMS
+from ravine.diagnosis.worth import gain
 
 __all__ = ["EXPLAINS", "find"]
 

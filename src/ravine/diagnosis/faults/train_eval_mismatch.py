@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from ravine.diagnosis.finding import Finding, grown
-from ravine.diagnosis.look import Look, gain
+from ravine.diagnosis.look import Look
 from ravine.diagnosis.surgery import NORMS, called, set_momentum
 from ravine.diagnosis.symptoms import SYMPTOMS
 from ravine.diagnosis.trace import outputs, score
+from ravine.diagnosis.worth import gain
 from ravine.randomness import seeded
 
 __all__ = ["EXPLAINS", "find"]

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from ravine.diagnosis.answers import SHIFT, answers
 from ravine.diagnosis.finding import Finding, grown
-from ravine.diagnosis.look import Look, gain
+from ravine.diagnosis.look import Look
 from ravine.diagnosis.symptoms import SYMPTOMS
 from ravine.diagnosis.tail import form_of, last_layer
+from ravine.diagnosis.worth import gain
 
 __all__ = ["EXPLAINS", "find"]
 
