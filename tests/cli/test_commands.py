@@ -157,6 +157,30 @@ def test_check_says_in_words_what_it_found(ravine: Ravine, tmp_path: Path, table
     assert (answer.status, "no fault was found" in answer.out) == (0, True), answer.out
 
 
+def test_a_walk_that_a_step_has_stopped_says_which_fault_it_is(ravine: Ravine, tmp_path: Path, table: Path) -> None:
+    (tmp_path / "nets.py").write_text(
+        "import torch\n"
+        "def net(shape, outputs):\n"
+        "    model = torch.nn.Sequential(torch.nn.Linear(shape[0], 16), torch.nn.ReLU(), torch.nn.Linear(16, outputs))\n"
+        "    torch.nn.init.constant_(model[0].bias, -50.0)\n"
+        "    return model\n"
+    )
+    words = ["tune", "--data", table, "--target", "kind", "--model", "nets.py:net"]
+    answer = ravine(*words, "--out", "run")
+    assert answer.status == 1
+    assert "alarm dead-units" in answer.out
+    assert record(tmp_path / "run", "result.json")["findings"][0]["fault"] == "dead-units"
+
+
+def test_a_training_that_learnt_nothing_has_failed_and_its_rate_is_named(ravine: Ravine, tmp_path: Path) -> None:
+    words = ["train", "--data", "digits", "--optimizer", "sgd", "--lr", "1e4", "--epochs", "2", "--set", "hidden=16"]
+    answer = ravine(*words, "--out", "run")
+    assert answer.status == 1
+    assert "no epoch is better than guessing" in answer.err
+    assert "alarm lr-too-high" in answer.out
+    assert 'id="diagnosis"' in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_check_refuses_what_cannot_be_trained_in_one_line(ravine: Ravine, tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text(
         "from torch import nn\n"

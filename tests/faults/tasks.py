@@ -88,6 +88,31 @@ def waves() -> Pair:
 
 
 @cache
+def spirals() -> Pair:
+    """Which of three arms a point of a spiral lies on; the plane is turned into five inputs, with noise."""
+    draw = np.random.default_rng(11)
+    y = draw.integers(3, size=1500)
+    radius = draw.uniform(0.15, 1.0, size=1500)
+    angle = 2 * np.pi * (y / 3 + 0.75 * radius) + 0.12 * draw.normal(size=1500)
+    plane = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    x = plane @ draw.normal(size=(2, 5)) + 0.03 * draw.normal(size=(1500, 5))
+    return parted(torch.tensor(x), torch.tensor(y), train=1200)
+
+
+@cache
+def arm() -> Pair:
+    """How far the hand of an arm of two links is from a point: angles, lengths and the point as inputs."""
+    draw = np.random.default_rng(12)
+    angles = draw.uniform(-np.pi, np.pi, size=(2400, 2))
+    lengths, point = draw.uniform(0.5, 1.5, size=(2400, 2)), draw.uniform(-1, 1, size=(2400, 2))
+    bent = angles.cumsum(1)
+    hand = np.stack([(lengths * np.cos(bent)).sum(1), (lengths * np.sin(bent)).sum(1)], axis=1)
+    y = np.hypot(*(hand - point).T) + 0.05 * draw.normal(size=2400)
+    x = np.concatenate([np.cos(angles), np.sin(angles), lengths, point], axis=1)
+    return parted(torch.tensor(x), torch.tensor(y), train=2000, target=True)
+
+
+@cache
 def mnist() -> Pair:
     data = load(str(SHARED / "mnist"), seed=0)
     x, y = data.train.batch(torch.arange(2000))
@@ -182,6 +207,20 @@ def mnist_norm() -> Case:
     return case(mnist(), make, loss="cross_entropy", rule="sgd", lr=0.05, momentum=0.9, batch_size=50, epochs=6)
 
 
+def spirals_tanh() -> Case:
+    def make() -> nn.Module:
+        return nn.Sequential(nn.Linear(5, 48), nn.Tanh(), nn.Linear(48, 48), nn.Tanh(), nn.Linear(48, 3))
+
+    return case(spirals(), make, loss="cross_entropy", rule="rmsprop", lr=2e-3, batch_size=32, epochs=25)
+
+
+def arm_norm() -> Case:
+    def make() -> nn.Module:
+        return mlp(8, 1, 64, 2, norm=True)
+
+    return case(arm(), make, loss="mse", rule="adamw", lr=3e-3, batch_size=64, epochs=20, schedule="cosine")
+
+
 TASKS: Mapping[str, Task] = {
     task.name: task
     for task in (
@@ -193,5 +232,7 @@ TASKS: Mapping[str, Task] = {
         Task("seeds-mlp", seeds_mlp, True),
         Task("waves-sgd", waves_sgd, True),
         Task("mnist-norm", mnist_norm, True),
+        Task("spirals-tanh", spirals_tanh, True),
+        Task("arm-norm", arm_norm, True),
     )
 }

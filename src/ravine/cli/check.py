@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ravine.cli import options
-from ravine.cli.display import show_findings, show_result, watching
+from ravine.cli.display import show_result, show_sound, watching
 
 __all__ = ["check"]
 
@@ -29,7 +29,7 @@ def check(
 
     with watching() as watch:
         result = api.check(**given, lr=lr, optimizer=optimizer, epochs=epochs, watch=watch)
-    if not as_json:
-        show_findings(result.findings, failed=result.failed)
+    if not (as_json or result.failed):
+        show_sound()
     show_result(result, as_json=as_json)
     return 1 if result.failed else 0

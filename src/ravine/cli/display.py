@@ -15,19 +15,18 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ravine.diagnosis import Finding
     from ravine.recipe.inspection import Inspection
     from ravine.recipe.result import EnsembleResult, Result
     from ravine.recipe.verdict import Verdict
 
 __all__ = [
     "Bars",
-    "show_findings",
     "show_inspection",
     "show_metrics",
     "show_record",
     "show_result",
     "show_rows",
+    "show_sound",
     "watching",
     "watching_work",
 ]
@@ -111,11 +110,14 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequ
 
 
 def show_result(result: Result, *, as_json: bool) -> None:
-    """The result on standard output: one JSON object, or a table."""
+    """The result on standard output: one JSON object, or in words what is wrong, and a table."""
     if as_json:
         print(json.dumps(_finite(result.record()), allow_nan=False))
         return
     console = Console(highlight=False, soft_wrap=True)
+    for finding in result.findings:  # the alarms, root first, then what is only suspected
+        mark = "[red]alarm[/]" if finding.alarm else "perhaps"
+        console.print(f"{mark} {escape(str(finding))}")
     if result.best is not None:
         rows = {f"best model (trial {result.best.trial})": (result.best.validation, result.best.test)}
         if result.ensemble is not None:
@@ -145,14 +147,9 @@ def show_metrics(metrics: Mapping[str, Mapping[str, float]], *, as_json: bool) -
     Console(highlight=False).print(table)
 
 
-def show_findings(findings: Sequence[Finding], *, failed: bool) -> None:
-    """What a diagnosis has found, in words: the alarms, root first, then what is only suspected."""
-    console = Console(highlight=False, soft_wrap=True)
-    for finding in findings:
-        mark = "[red]alarm[/]" if finding.alarm else "perhaps"
-        console.print(f"{mark} {escape(str(finding))}")
-    if not failed:
-        console.print("[green]no fault was found in this model and these data[/]")
+def show_sound() -> None:
+    """What a check comes to that raises no alarm."""
+    Console(highlight=False, soft_wrap=True).print("[green]no fault was found in this model and these data[/]")
 
 
 def show_inspection(found: Inspection, folder: Path) -> None:

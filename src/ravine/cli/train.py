@@ -54,4 +54,4 @@ def train(
             watch=watch,
         )
     show_result(result, as_json=as_json)
-    return 0
+    return 1 if result.failed else 0

@@ -20,7 +20,7 @@ from ravine.diagnosis.watched import Watched, judged
 
 __all__ = ["Monitor"]
 
-FIRST = (1, 2, 3, 10, 30)
+FIRST = (1, 2, 3, 10, 30, 100)
 """Steps at the beginning that are looked at, besides every so many: most mistakes show at once."""
 
 GRAPHS = 3
@@ -30,7 +30,7 @@ GRAPHS = 3
 class Monitor:
     """Watches the training of a model by an optimizer, or by several.
 
-    every: one step in so many is looked at closely, besides a few at the beginning (1, 2, 3, 10 and 30). on_finding: called
+    every: one step in so many is looked at closely, besides a few at the beginning (1, 2, 3, 10, 30 and 100). on_finding: called
     with every finding that becomes an alarm, once for each fault, at the end of the step that showed it.
 
         monitor = Monitor(model, optimizer)
@@ -52,7 +52,7 @@ class Monitor:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
         *,
-        every: int = 100,
+        every: int = 200,
         on_finding: Callable[[Finding], None] | None = None,
     ) -> None:
         if every < 1:

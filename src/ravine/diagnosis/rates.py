@@ -97,11 +97,17 @@ def falling(look: Look) -> bool:
 
 
 def lower(look: Look) -> Cure | None:
-    """The best of rates a tenth, a hundredth and a thousandth of the given one; None where a lower one cannot help."""
-    return look.once(
-        "lower",
-        lambda: _best(look, (1 / stride for stride in STRIDES), above(look) + 0.25) if _may_be_high(look) else None,
-    )
+    """The best of rates a tenth, a hundredth and so on of the given one, a thousandth or the usual ones at the furthest; None
+    where a lower one cannot help.
+    """
+
+    def run() -> Cure | None:
+        if not _may_be_high(look):
+            return None
+        furthest = max(len(STRIDES), math.ceil(above(look)) + 1)
+        return _best(look, (10.0**-power for power in range(1, furthest + 1)), above(look) + 0.25)
+
+    return look.once("lower", run)
 
 
 def higher(look: Look) -> Cure | None:

@@ -23,7 +23,8 @@ SHARES = {
     "hand-back": 7,
     "inspect": 15,
 }
-"""Parts of a whole. The hand-back evaluates the winners and writes the report; diagnosis and inspect are there when asked for."""
+"""Parts of a whole. The hand-back evaluates the winners and writes the report; diagnosis and inspect are there when asked for;
+a diagnosis of what has failed takes what is left."""
 
 
 class Budget:
@@ -48,9 +49,13 @@ class Budget:
         return math.inf if self.seconds is None else max(self.seconds - self.spent, 0.0)
 
     def deadline(self, step: str) -> float:
-        """When this step must end (time.monotonic): its share of what is left of the budget."""
+        """When this step must end (time.monotonic): its share of what is left of the budget, or all of it where the step was
+        not planned and comes last.
+        """
         if self.seconds is None:
             return math.inf
+        if step not in self.steps:
+            return time.monotonic() + self.left
         ahead = sum(SHARES[name] for name in self.steps[self.steps.index(step) :])
         return time.monotonic() + self.left * SHARES[step] / ahead
 

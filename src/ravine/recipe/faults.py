@@ -1,4 +1,4 @@
-"""What is wrong with a model and its data before any search: the diagnosis of the training that `ravine check` would make.
+"""What is wrong with a model and its data: the diagnosis of the training that `ravine check` makes, or that has failed.
 
 A person who gives no rate and no number of epochs has not chosen any, and the later steps of the recipe will: what is found of
 settings that are ours is not told, nor what follows from it.
@@ -20,6 +20,8 @@ from ravine.diagnosis.catalogue import fault
 from ravine.errors import ModelError
 from ravine.randomness import permutation
 from ravine.recipe.session import Session, default_batch_size
+from ravine.schedules import Schedule
+from ravine.training import Setting
 
 __all__ = ["Asked", "find_faults"]
 
@@ -55,6 +57,24 @@ class Asked:
     lr: float | None = None
     optimizer: str = "adamw"
     epochs: int | None = None
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    schedule: Schedule | None = None
+
+    @classmethod
+    def of(cls, setting: Setting, epochs: int) -> Asked:
+        """The training of a setting. Its penalties, mixing and augmentation are left out: a fault shows without them."""
+        rule = setting.rule()
+        return cls(
+            setting.lr,
+            setting.optimizer,
+            epochs,
+            float(getattr(rule, "momentum", 0.0)),
+            bool(getattr(rule, "nesterov", False)),
+            setting.weight_decay,
+            setting.shape(),
+        )
 
 
 def find_faults(session: Session, asked: Asked, seconds: float) -> list[Finding]:
@@ -67,6 +87,8 @@ def find_faults(session: Session, asked: Asked, seconds: float) -> list[Finding]
     if asked.epochs is None:
         case = _sized(case, seconds)
     look = Look(case, deadline=begun + seconds)
+    if not look.start.raised:
+        _ = look.base  # first of all: what time it leaves is for experiments
     found = findings_of(look)
     check_trainable(look, found)
     chosen = {
@@ -104,6 +126,10 @@ def _case(session: Session, asked: Asked) -> Case:
         lr=LR if asked.lr is None else asked.lr,
         batch_size=session.batch_size,
         epochs=asked.epochs or 1,
+        momentum=asked.momentum,
+        nesterov=asked.nesterov,
+        weight_decay=asked.weight_decay,
+        schedule=asked.schedule,
         seed=session.seed,
     )
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
+
+from ravine.data import Data
 from ravine.errors import SettingError, nearest
+from ravine.recipe.faults import Asked
 from ravine.recipe.handback import Committee, averaged_if_better, ranked
 from ravine.recipe.result import Result
 from ravine.recipe.session import Session
 from ravine.recipe.walk import Walk
 from ravine.regularization import EarlyStopping
-from ravine.training import Run, Setting, averaging_for, plan, train_members
+from ravine.training import Run, Setting, averaging_for, plan, rank, train_members
 from ravine.types import Metrics
 
-__all__ = ["check_training", "train_setting"]
+__all__ = ["check_training", "learnt_nothing", "train_setting"]
 
 
 def check_training(
@@ -78,8 +83,22 @@ def train_setting(
     members = ranked(session, trained.members)
     committee = Committee(ensemble, members, [1.0] * len(members), len(members)) if ensemble else None
     best = averaged_if_better(session, trained.run, members[0]) if average else members[0]
+    if learnt_nothing(session.data, best.kept.validation):
+        session.watch.note("no epoch is better than guessing: what is handed back is of no use.")
+        walk.diagnose(Asked.of(chosen, epochs))
     ways = {"ensemble": ensemble, "size": size if ensemble else None, "average": average, "patience": patience}
     return walk.give(best, committee, {**source, **ways}, walk.budget.deadline("hand-back"), asked=chosen)
+
+
+def learnt_nothing(data: Data, reached: Metrics) -> bool:
+    """Whether metrics on the validation split are not finite, or no better than those of who knows the targets' distribution alone."""
+    if rank(reached)[0] == -math.inf:
+        return True
+    if data.task == "regression":
+        return reached["r2"] <= 0
+    shares = data.validation.y.bincount() / len(data.validation)
+    entropy = -float(torch.special.xlogy(shares, shares).sum())
+    return reached["accuracy"] <= float(shares.max()) and reached["nll"] >= entropy
 
 
 def _teller(session: Session) -> Callable[[Run, Sequence[Metrics]], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from ravine.diagnosis import Finding
 from ravine.recipe.inspection import Inspection
 from ravine.recipe.verdict import Verdict
+from ravine.training import rank
 from ravine.types import Metrics
 
 __all__ = ["Best", "EnsembleResult", "Result"]
@@ -63,7 +65,7 @@ class Result:
     seconds: float
     out: Path | None
     inspection: Inspection | None = None  # when asked for and possible; its JSON is inspection.json
-    findings: list[Finding] = field(default_factory=list)  # of `check`, the root first
+    findings: list[Finding] = field(default_factory=list)  # of `check`, and of what failed; the root first
 
     @property
     def gain(self) -> str:
@@ -72,8 +74,9 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Did a step fail, or is a finding an alarm?"""
-        return any(verdict.status == "fail" for verdict in self.steps) or any(f.alarm for f in self.findings)
+        """Did a step fail, is a finding an alarm, or has the best model no finite loss?"""
+        lost = self.best is not None and rank(self.best.validation)[0] == -math.inf
+        return lost or any(verdict.status == "fail" for verdict in self.steps) or any(f.alarm for f in self.findings)
 
     def record(self) -> dict[str, Any]:
         """As JSON."""

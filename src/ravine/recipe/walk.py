@@ -102,6 +102,7 @@ class Walk:
         session.pace = float(session.saver.decided("pace", lambda: session.pace) or math.nan)
         self.verdicts: list[Verdict] = []
         self.findings: list[Finding] = []
+        self._diagnosed = False
         self._begun = time.monotonic()
 
     def stopped(self) -> bool:
@@ -119,6 +120,7 @@ class Walk:
 
     def diagnose(self, asked: Asked) -> None:
         """What is wrong with the model and the data, by name."""
+        self._diagnosed = True
         left = seconds_left(self._begin("diagnosis"))
         try:
             self.findings = find_faults(self.session, asked, min(DIAGNOSIS, left))
@@ -301,6 +303,8 @@ class Walk:
         self, best: Best | None = None, ensemble: EnsembleResult | None = None, inspection: Inspection | None = None
     ) -> Result:
         """The record of the walk so far, written to result.json."""
+        if best is None and not self._diagnosed and any(verdict.status == "fail" for verdict in self.verdicts):
+            self.diagnose(Asked())  # a step says that training fails; this says why
         self.folder.history(self.history)
         trials = len(set(self.history.epochs()["trial"]))
         result = Result(
