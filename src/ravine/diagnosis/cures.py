@@ -118,7 +118,10 @@ def cure(look: Look, change: Mapping[str, Any], said: str, *, odd: float, short:
     steps = None
     if short and look.base.seconds > LONG:
         steps = max(50, int(len(look.base.losses) * LONG / look.base.seconds))
-    return Cure(change, said, look.base, look.tried(steps, **change), look.reachable, odd)
+    run = look.tried(steps, **change)
+    if not (run.losses or run.raised):  # the clock has come before its first step
+        return None
+    return Cure(change, said, look.base, run, look.reachable, odd)
 
 
 def part(value: float, whole: float) -> float:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from ravine.diagnosis.close_look import CloseLook
 from ravine.diagnosis.finding import Finding
-from ravine.diagnosis.watched import Watched, judged
+from ravine.diagnosis.loops import judged
+from ravine.diagnosis.watched import Watched
 
 __all__ = ["Monitor"]
 

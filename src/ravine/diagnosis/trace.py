@@ -25,6 +25,7 @@ PROBE = 256  # rows that activations and per-layer gradients are looked at on
 ROWS = 2_000  # rows of each split that scores are taken on
 MARKS = 12  # looks at scores and layers over a training, besides the first and the last
 SMALL = 300_000  # parameters: below, one thread is faster, and two waiting for each other can be ten times slower
+RARE = 0.02  # least share of other classes than the commonest: where there are none, no skill can be shown
 CLOSURES = ("BFGS", "LBFGS", "Newton")
 
 
@@ -220,11 +221,16 @@ def score(case: Case, outputs: Tensor, y: Tensor) -> Scores:
         labels, outputs = labels[known], outputs[known]
         metric = float((predicted(case, outputs) == labels).float().mean())
         chance = float(torch.bincount(labels).max() / len(labels)) if len(labels) else 1.0
-        return Scores(loss, metric, (metric - chance) / max(1 - chance, 1e-9))
-    y, outputs = y.reshape(len(y), -1), outputs.reshape(len(y), -1) if outputs.numel() == y.numel() else outputs
-    spread = float((y - y.mean(0)).square().mean())
-    r2 = 1 - float((outputs - y).square().mean()) / max(spread, 1e-30)
+        return Scores(loss, metric, (metric - chance) / max(1 - chance, RARE))
+    r2 = _r2(outputs.reshape(len(y), -1), y.reshape(len(y), -1))
     return Scores(loss, r2, r2)
+
+
+def _r2(outputs: Tensor, y: Tensor) -> float:
+    """Of outputs [B, D] or, where the loss takes more of them (a mean and a variance, say), of those that predict best."""
+    size, spread = y.shape[1], float((y - y.mean(0)).square().mean())
+    parts = outputs.split(size, dim=1) if outputs.shape[1] % size == 0 else [outputs]
+    return max(1 - float((part - y).square().mean()) / max(spread, 1e-30) for part in parts)
 
 
 def predicted(case: Case, outputs: Tensor) -> Tensor:
