@@ -280,6 +280,23 @@ def test_a_backward_of_minus_the_loss_is_found_by_its_course() -> None:
         assert first(monitor.findings()) == "gradient-ascent"
 
 
+def test_a_loss_that_an_adversary_makes_rise_is_no_alarm() -> None:
+    model, adversary = network(), nn.Linear(4, 4)
+    optimizer, other = sgd(model, 1e-4), torch.optim.SGD(adversary.parameters(), lr=0.1, maximize=True)
+    with Monitor(model, optimizer, every=10) as monitor:
+        for x, y in batches():
+            loss = F.cross_entropy(adversary(model(x)), y)
+            optimizer.zero_grad()
+            other.zero_grad()
+            with monitor.step(loss):
+                loss.backward()
+                optimizer.step()
+            other.step()
+        found = monitor.findings()
+    assert "gradient-ascent" in [finding.fault for finding in found]  # the loss does rise
+    assert not any(finding.alarm for finding in found)
+
+
 def test_a_rate_that_is_too_high_is_found_by_the_course_of_the_loss() -> None:
     model = network()
     assert first(trained(model, sgd(model, 30.0))) == "lr-too-high"
@@ -385,6 +402,39 @@ def test_most_steps_are_not_looked_at() -> None:
             looks.append(bool(model._forward_hooks))
             optimizer.step()
     assert [i + 1 for i, hooked in enumerate(looks) if hooked] == [1, 2, 3, 10, 20, 30, 40, 60]
+
+
+@pytest.mark.parametrize("watched", ["module", "compiled"])
+def test_a_compiled_model_is_watched_from_inside_and_outside(watched: str) -> None:
+    for end, expected in (((), ""), ((nn.Softmax(1),), "softmax-before-loss")):
+        model = network(*end)
+        compiled: Any = torch.compile(model, backend="eager")
+        optimizer = sgd(model)
+        with Monitor(model if watched == "module" else compiled, optimizer, every=10) as monitor:
+            for x, y in batches(30):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(compiled(x), y)
+                with monitor.step(loss):
+                    loss.backward()
+                    optimizer.step()
+            assert first(monitor.findings()) == expected
+        torch._dynamo.reset()
+
+
+def test_a_scaler_of_gradients_is_no_fault() -> None:
+    model = network(nn.BatchNorm1d(4))
+    optimizer, scaler = sgd(model), torch.amp.GradScaler("cpu")
+    with Monitor(model, optimizer, every=5) as monitor:
+        for x, y in batches():
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = F.cross_entropy(model(x).float(), y)
+            monitor.watch(loss)
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            scaler.step(optimizer)
+            scaler.update()
+        assert monitor.findings() == []
 
 
 def test_an_alarm_is_told_once_when_it_appears() -> None:

@@ -104,7 +104,8 @@ class CloseLook:
         node = seen.out.grad_fn if seen is not None and seen.out is not None else None
         compiled = node is not None and "Compiled" in node.name()
         known = node if compiled and seen is not None and _probabilities(seen.out) else None
-        return read_loss(loss, rows=seen.rows if seen is not None else 0, probabilities=known)
+        own = {id(p) for _, p in self.named}
+        return read_loss(loss, rows=seen.rows if seen is not None else 0, probabilities=known, own=own)
 
     def _before(self, *_: Any) -> None:
         """The optimizer is about to step; with a closure its gradients are yet to come."""

@@ -213,9 +213,10 @@ def course(watched: Watched) -> Iterator[Finding]:
     start, end = statistics.median(losses[:5]), losses[-10:]
     evidence = {"first_losses": start, "last_losses": statistics.median(end), "update_over_parameters": furthest}
     if furthest < SMALL_MOVE and start > 0 and min(end) > start and statistics.median(end) > CREPT * start:
+        adversary = any(graph.shared for graph in watched.graphs)  # which makes it rise while this model does well
         yield Finding(
             "gradient-ascent",
-            0.7,
+            0.35 if adversary else 0.7,
             evidence,
             "the sign of the loss",
             "Look for a minus before the loss or its backward, and for maximize=True: the loss rises though the steps are small.",

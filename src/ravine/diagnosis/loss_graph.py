@@ -5,7 +5,7 @@ A few nodes next to the loss are looked at, by their names in torch; nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,9 @@ __all__ = ["LossGraph", "read_loss"]
 
 DEPTH = 8
 """Nodes between a loss and its softmax: torch's own have four at most (soft targets: division, sign, sum, product)."""
+
+MOST = 20_000
+"""Nodes of a graph that are looked through for parameters."""
 
 SHAPES = (
     "View",
@@ -53,11 +56,15 @@ class LossGraph:
     raw: bool = False  # nll_loss takes logits, which have seen no log_softmax
     summed: bool = False
     negated: bool = False  # a loss function with its sign turned
+    shared: bool = False  # parameters of others take part in it, as those of an adversary do
 
 
-def read_loss(loss: Tensor, *, rows: int = 0, probabilities: Any = None) -> LossGraph:
+def read_loss(
+    loss: Tensor, *, rows: int = 0, probabilities: Any = None, own: Container[int] | None = None
+) -> LossGraph:
     """Look at the nodes next to a loss.
 
+    own: by `id`, the parameters of the model; None: it is not asked whose take part.
     rows: of the batch, which tells a sum over it from one over weights. probabilities: the grad_fn of a model's output whose
     rows are known to add up to 1: where a model is compiled its own nodes cannot be read.
 
@@ -83,7 +90,20 @@ def read_loss(loss: Tensor, *, rows: int = 0, probabilities: Any = None) -> Loss
         elif name.startswith("NllLoss"):
             found.raw |= kind in RAW
             found.twice = "softmax without a logarithm" if kind == "Softmax" else found.twice
+    found.shared = own is not None and any(id(leaf) not in own for leaf in _leaves(loss.grad_fn))
     return found
+
+
+def _leaves(root: Any) -> Iterator[Tensor]:
+    """The parameters that a loss depends on, as far as so many nodes reach."""
+    waiting, met = [root], {root}
+    while waiting and len(met) < MOST:
+        node = waiting.pop()
+        if hasattr(node, "variable"):
+            yield node.variable
+        after = [next_node for next_node, _ in node.next_functions if next_node is not None and next_node not in met]
+        met.update(after)
+        waiting += after
 
 
 @dataclass(frozen=True)
