@@ -68,8 +68,12 @@ def findings_table(findings: Sequence[Finding]) -> Table:
 
 
 def said(evidence: Mapping[str, object]) -> str:
-    """Figures with their names in words."""
-    return phrase({name.replace("_", " "): value for name, value in evidence.items()})
+    """Figures with their names in words; what is told for each layer or column is so many figures."""
+    flat: dict[str, object] = {}
+    for name, value in evidence.items():
+        words = name.replace("_", " ")
+        flat |= {f"{words} {key}": one for key, one in value.items()} if isinstance(value, Mapping) else {words: value}
+    return phrase(flat)
 
 
 @singledispatch

@@ -39,5 +39,5 @@ def find(look: Look) -> Iterator[Finding]:
         {"train_skill": look.base.train.skill, "reference_train_skill": look.fitted, "held_skill_missed": ahead},
         "model",
         "Give the model twice the units, or train it longer: a plain network of 64 x 64 units fits these rows "
-        f"with a skill of {look.fitted:.2f} instead of {look.base.train.skill:.2f}.",
+        f"with a skill of {look.fitted:.2f} instead of {max(look.base.train.skill, 0.0):.2f}.",
     )
