@@ -99,6 +99,17 @@ def sound(name: str) -> Seen:
     return Seen("", name, "", tuple((finding.fault, finding.confidence) for finding in found), seconds)
 
 
+def told(seen: Seen) -> Seen:
+    """The same, said on standard error: a run takes minutes."""
+    said = ", ".join(f"{fault} {confidence:.2f}" for fault, confidence in seen.told[:3]) or "nothing"
+    print(
+        f"{seen.planted or 'healthy'} {seen.name} {seen.severity}: {said} ({seen.seconds:.1f} s)",
+        file=sys.stderr,
+        flush=True,
+    )
+    return seen
+
+
 def row(fault: str, seen: Sequence[Seen], everything: Sequence[Seen]) -> str:
     count = len(seen)
     named = [one for one in everything if one.first == fault]
@@ -182,8 +193,10 @@ def main() -> None:
     jobs = [(f, t, s, not args.no_cure) for f in faults for t in tasks for s in ("mild", "severe")]
     jobs = [] if args.healthy == "only" else jobs
     runs = [] if args.healthy == "without" else [name for name, _ in healthy()]
-    seen = [one for one in spread(planted, jobs, args.processes) if isinstance(one, Seen)]
-    sane = [one for one in spread(sound, runs, args.processes) if isinstance(one, Seen)]
+    seen, sane = (
+        [told(one) for one in spread(work, work_on, args.processes) if isinstance(one, Seen)]
+        for work, work_on in ((planted, jobs), (sound, runs))
+    )
     report(seen, sane)
 
 
