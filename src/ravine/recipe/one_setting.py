@@ -9,6 +9,7 @@ from ravine.errors import SettingError, nearest
 from ravine.recipe.handback import Committee, averaged_if_better, ranked
 from ravine.recipe.result import Result
 from ravine.recipe.session import Session
+from ravine.recipe.shared import shared
 from ravine.recipe.walk import Walk
 from ravine.regularization import EarlyStopping
 from ravine.training import Run, Setting, averaging_for, plan, train_members
@@ -49,10 +50,14 @@ def train_setting(
     size: int,
     average: str | None,
     patience: int | None,
+    sharing: Mapping[str, Any] | None = None,  # noqa: ARG001 - the team knows it
 ) -> Result:
     """Train, choose the best weights, and give them back. source: as in `Walk.give`; the others as in `ravine.train`."""
-    session = walk.session
+    session, team = walk.session, walk.session.team
     chosen = Setting(**{"batch_size": session.batch_size, **setting})
+    more: dict[str, Any] = {"saver": session.saver}
+    if team is not None:
+        chosen, more = shared(team, walk, chosen, average=average)
     session.batch_size = chosen.batch_size
     steps = epochs * session.steps_per_epoch
     session.watch.begin("train")
@@ -67,12 +72,14 @@ def train_setting(
         averaging=averaging_for(average, steps, session.steps_per_epoch) if average else None,
         deadline=walk.budget.deadline("train"),
         on_epoch=_teller(session),
-        saver=session.saver,
         history=walk.history,
         every=session.steps_per_epoch,
         engine=session.engine,
         device=session.device,
+        **more,
     )
+    if team is not None and not team.leads:
+        return Result.of(team.awaited())
     for trial in trained.stopped:
         session.watch.note(f"trial {trial} had no better epoch for {patience}: stopped, its best weights kept.")
     members = ranked(session, trained.members)
