@@ -204,14 +204,19 @@ class Population:
     @torch.no_grad()
     def _move(self, losses: Tensor, lr: Sequence[float]) -> StepRecord:
         flat = self.stack.flat
-        before = torch.linalg.vector_norm(flat, dim=1)
+        before = self._length(flat)
         self.constraints.before_(self.stack.grads, flat)
-        grad_norm = torch.linalg.vector_norm(self.stack.grads, dim=1)
+        grad_norm = self._length(self.stack.grads)
         if self.clip_norm is not None:
             self.stack.grads.mul_((self.clip_norm / grad_norm).clamp(max=1).unsqueeze(1))
         change = self.update.step(flat, self.stack.grads, lr, self.steps)
         self.constraints.after_(flat, change, lr)
-        return StepRecord(losses, grad_norm, torch.linalg.vector_norm(change, dim=1) / before)
+        return StepRecord(losses, grad_norm, self._length(change) / before)
+
+    def _length(self, packed: Tensor) -> Tensor:
+        """The Euclidean norm of every trial's row, [K]."""
+        length: Tensor = torch.linalg.vector_norm(packed, dim=1)
+        return length
 
     def outputs(self, x: Tensor, *, chunk: int = 1024) -> Tensor:
         """Outputs in evaluation mode for shared inputs, x [N, ...] -> [K, N, ...].

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from ravine.engines import Loss, Population, StepRecord
 from ravine.engines.one_by_one import Habits, habits_of
+from ravine.engines.stacking import stack_rules
+from ravine.engines.updates import PackedUpdate
 from ravine.errors import ModelError
 from ravine.randomness import seeded
 from ravine.regularization import set_rows
@@ -45,6 +47,8 @@ class SharedPopulation(Population):
     ) -> None:
         super().__init__(modules, rules, loss, **{**more, "engine": "one by one"}, clip_norm=team.sharing.clip_norm)
         self.team, self.batch_size = team, batch_size
+        if team.sharing.strategy == "fsdp":  # one form of the rule's state, whatever the number of processes
+            self.update = PackedUpdate(stack_rules(rules, self.device), self.stack.layout, self.stack.flat)
         self._wrapped: Any = None  # the module as Fabric runs it; made anew where buffers have moved
 
     def step(

@@ -34,7 +34,7 @@ class SharedRun(Run):
         try:
             return super().advance(steps, deadline=deadline)
         except Exception as error:
-            if self.team.lost(error) and not self._owed:
+            if self.team.lost(error) and not self._owed and not self._sharded:  # whose state is gathered from all
                 self.rescue()
             raise
 
@@ -42,7 +42,15 @@ class SharedRun(Run):
         self, modules: Sequence[nn.Module], rules: Sequence[Rule], loss: Loss, **more: Any
     ) -> SharedPopulation:
         made = [synchronized(one) for one in modules] if self._synchronizes else modules
-        return SharedPopulation(made, rules, loss, team=self.team, batch_size=self.batch_size, **more)
+        if not self._sharded:
+            return SharedPopulation(made, rules, loss, team=self.team, batch_size=self.batch_size, **more)
+        from ravine.training.shared.sharded import ShardedPopulation  # torch's part for it takes a second to load
+
+        return ShardedPopulation(made, rules, loss, team=self.team, batch_size=self.batch_size, **more)
+
+    @property
+    def _sharded(self) -> bool:
+        return self.team.sharing.strategy == "fsdp" and self.team.size > 1
 
     @property
     def _synchronizes(self) -> bool:

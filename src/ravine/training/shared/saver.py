@@ -36,6 +36,13 @@ class SharedSaver(Saver):
         if number:
             raise ending(self._signal)
 
+    def save(self) -> None:
+        """As a saver's; where the weights are divided, all gather the state that one writes."""
+        if self.team.leads:
+            super().save()
+        elif self.team.sharing.strategy == "fsdp" and self.team.folder and self._snapshot is not None:
+            self._snapshot()
+
     @property
     def _catches(self) -> bool:
         return True

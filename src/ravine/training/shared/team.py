@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import PrefixStore, TCPStore
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # not in its __all__
 
 from ravine.errors import SettingError, WorkerError, first_line
 from ravine.launched import Launched, launched
@@ -267,13 +267,24 @@ def join(sharing: Sharing, device: torch.device) -> Team:
 
 
 def _strategy(sharing: Sharing, place: Launched, device: torch.device) -> Any:
-    """Fabric's own, with short waits."""
+    """Fabric's own, with short waits. Its FSDP is for GPUs alone; its ModelParallelStrategy divides weights on any device."""
     from lightning_fabric.strategies.ddp import DDPStrategy
+    from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
+    from ravine.training.shared.sharded import divided
+
+    backend = "nccl" if device.type == "cuda" else "gloo"
     if place.size == 1:
         return "auto"
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    return DDPStrategy(process_group_backend=backend, timeout=LONGEST)
+    if sharing.strategy == "ddp":
+        return DDPStrategy(process_group_backend=backend, timeout=LONGEST)
+    return ModelParallelStrategy(
+        divided,
+        data_parallel_size=place.size,
+        tensor_parallel_size=1,
+        process_group_backend=backend,
+        timeout=LONGEST,
+    )
 
 
 @contextmanager
