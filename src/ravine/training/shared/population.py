@@ -58,7 +58,7 @@ class SharedPopulation(Population):
         assert not own
         assert not own_targets
         if self._habits is None:
-            self._habits = habits_of(self.stack, x)
+            self._habits = self._look(x)
         self.stack.mark()
         self.steps += 1
         self.stack.set_step(self.steps)
@@ -74,6 +74,10 @@ class SharedPopulation(Population):
                 ) from error
             raise
         return self._move(losses, lr)
+
+    def _look(self, x: Tensor) -> Habits:
+        """What the model does besides computing, on its first batch."""
+        return habits_of(self.stack, x)
 
     def _slopes(self, x: Tensor, y: Tensor, habits: Habits) -> Tensor:
         """Loss of the whole batch, [1]; its gradient lands in the packed buffer, the same in every process."""

@@ -20,6 +20,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from ravine.engines import Layout, Loss, StepRecord
 from ravine.engines.constraints import Constraints
+from ravine.engines.one_by_one import Habits
 from ravine.engines.stack import Stack
 from ravine.engines.stacking import stack_rules
 from ravine.engines.updates import PackedUpdate
@@ -142,6 +143,10 @@ class ShardedPopulation(SharedPopulation):
         self.constraints = Constraints(
             module, self.stack.layout, 1, penalties=penalties, proximal=proximal, limits=None
         )
+
+    def _look(self, x: Tensor) -> Habits:  # noqa: ARG002
+        """Whatever it may do: memory cannot be looked at where it comes and goes."""
+        return Habits(draws=True, rebinds=True)
 
     def _move(self, losses: Tensor, lr: Sequence[float]) -> StepRecord:
         record = super()._move(losses, lr)

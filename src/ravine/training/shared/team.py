@@ -9,6 +9,7 @@ Letters: W processes.
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import logging
 import os
@@ -38,6 +39,9 @@ LONGEST = datetime.timedelta(seconds=300)
 
 ANSWER = 5.0  # seconds in which those who live answer the roll call
 
+_TEAMS = itertools.count()
+"""Every training of a process has a place of its own in the store; all count alike."""
+
 BROKEN = ("gloo", "nccl", "NCCL", "Connection reset", "Connection closed", "Broken pipe", "process group", "socket")
 """What the message of a RuntimeError holds when a connection failed: torch has no class of its own for gloo's."""
 
@@ -57,10 +61,9 @@ class Team:
         self._control = dist.new_group(backend="gloo", timeout=LONGEST)
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         client = TCPStore(host, port, is_master=False, timeout=datetime.timedelta(seconds=30))
-        self._store = PrefixStore(f"ravine/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", client)
+        self._store = PrefixStore(f"ravine/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(_TEAMS)}", client)
         self._where: list[tuple[str, int]] = [("", 0)] * self.size
         dist.all_gather_object(self._where, (socket.gethostname(), os.getpid()), group=self._control)
-        self._results = 0
 
     @property
     def leads(self) -> bool:
@@ -144,15 +147,13 @@ class Team:
     def answer(self, record: dict[str, Any]) -> None:
         """The leader has ended its work, and this is what came out."""
         if self.size > 1:
-            self._results += 1
-            self._store.set(f"result/{self._results}", json.dumps(record))
+            self._store.set("result", json.dumps(record))
 
     def awaited(self) -> dict[str, Any]:
         """What the leader answers when it has ended its work: others have nothing to do until then."""
-        self._results += 1
-        while not self._store.check([f"result/{self._results}"]):
+        while not self._store.check(["result"]):
             time.sleep(0.1)
-        return dict(json.loads(self._store.get(f"result/{self._results}")))
+        return dict(json.loads(self._store.get("result")))
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -162,18 +163,30 @@ class Team:
         """
         try:
             yield
-        except Exception as error:
-            if self.size == 1:
+        except BaseException as error:
+            cause = self._loss_behind(error)
+            if cause is None:
+                self._leave_word(error)
                 raise
-            if not self.lost(error):
-                with suppress(Exception):  # whoever kept the store may have gone first
-                    self._store.set(f"said/{self.rank}", first_line(error)[:500])
-                raise
-            words = self._roll_call(error)
+            _ignore_termination()
+            words = self._roll_call(cause)
             if words and self.folder:
                 going_on = f"ravine resume {shlex.quote(self.folder)}"
                 words += f" What was saved is kept. To go on, with any number of processes: {going_on}"
             raise WorkerError(words) from error
+
+    def _loss_behind(self, error: BaseException) -> Exception | None:
+        """The error by which another process is known to be lost: this one, or the one it came on top of."""
+        if isinstance(error, Exception):
+            return error if self.lost(error) else None
+        behind = error.__context__  # a SIGTERM that came while the error was on its way
+        return behind if isinstance(behind, Exception) and self.lost(behind) else None
+
+    def _leave_word(self, error: BaseException) -> None:
+        """Say to the others why this process ends."""
+        if self.size > 1 and isinstance(error, Exception):
+            with suppress(RuntimeError):  # whoever kept the store may have gone first
+                self._store.set(f"said/{self.rank}", first_line(error)[:500])
 
     def lost(self, error: BaseException) -> bool:
         """Whether an error says that another process cannot be reached."""
@@ -285,6 +298,15 @@ def _strategy(sharing: Sharing, place: Launched, device: torch.device) -> Any:
         process_group_backend=backend,
         timeout=LONGEST,
     )
+
+
+def _ignore_termination() -> None:
+    """Torchrun and SLURM end all processes when one has died: there is a word to be said first, and it takes seconds.
+
+    It stays so: nothing can be shared any more, and this process is about to end.
+    """
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextmanager
