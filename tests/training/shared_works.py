@@ -47,6 +47,20 @@ def fragile(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
     return Fragile(torch.Size(input_shape).numel(), outputs)
 
 
+class Faulty(Fragile):
+    """Rank 1 fails in its 20th forward of training."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += self.training
+        if self.seen == 20 and os.environ.get("RANK") == "1":
+            raise ValueError("no more")
+        return self.body(x)
+
+
+def faulty(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    return Faulty(torch.Size(input_shape).numel(), outputs)
+
+
 HERE = str(Path(__file__).resolve())
 
 # A batch of 25 makes parts of 13 and 12; the settings are such that rounding is not blown up.
@@ -69,6 +83,7 @@ WORKS: dict[str, dict[str, Any]] = {
     "too-small": {**MLP, "batch_size": 1},
     "members": {**MLP, "ensemble": "independent"},
     "norms": {**MLP, "setting": {"optimizer": "muon"}, "sharing": {"strategy": "fsdp"}},
+    "faulty": {**CNN, "make_model": f"{HERE}:faulty"},  # last: it leaves nobody to go on with
 }
 
 

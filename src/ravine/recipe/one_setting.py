@@ -50,7 +50,7 @@ def train_setting(
     size: int,
     average: str | None,
     patience: int | None,
-    sharing: Mapping[str, Any] | None = None,  # noqa: ARG001 - the team knows it
+    sharing: Mapping[str, Any] | None = None,
 ) -> Result:
     """Train, choose the best weights, and give them back. source: as in `Walk.give`; the others as in `ravine.train`."""
     session, team = walk.session, walk.session.team
@@ -86,7 +86,8 @@ def train_setting(
     committee = Committee(ensemble, members, [1.0] * len(members), len(members)) if ensemble else None
     best = averaged_if_better(session, trained.run, members[0]) if average else members[0]
     ways = {"ensemble": ensemble, "size": size if ensemble else None, "average": average, "patience": patience}
-    return walk.give(best, committee, {**source, **ways}, walk.budget.deadline("hand-back"), asked=chosen)
+    kept = {name.replace("_", "-"): (sharing or {}).get(name) for name in ("precision", "accumulate", "clip_norm")}
+    return walk.give(best, committee, {**source, **ways, **kept}, walk.budget.deadline("hand-back"), asked=chosen)
 
 
 def _teller(session: Session) -> Callable[[Run, Sequence[Metrics]], None]:

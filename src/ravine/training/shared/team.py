@@ -145,15 +145,20 @@ class Team:
                 dist.broadcast(tensor, src=0)
 
     def answer(self, record: dict[str, Any]) -> None:
-        """The leader has ended its work, and this is what came out."""
+        """The leader has ended its work, and this is what came out. It stays until the others have it, for it may keep the store."""
         if self.size > 1:
             self._store.set("result", json.dumps(record))
+            end = time.monotonic() + ANSWER
+            while self._store.add("received", 0) < self.size - 1 and time.monotonic() < end:
+                time.sleep(0.02)
 
     def awaited(self) -> dict[str, Any]:
         """What the leader answers when it has ended its work: others have nothing to do until then."""
         while not self._store.check(["result"]):
             time.sleep(0.1)
-        return dict(json.loads(self._store.get("result")))
+        record = json.loads(self._store.get("result"))
+        self._store.add("received", 1)
+        return dict(record)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -264,15 +269,15 @@ def join(sharing: Sharing, device: torch.device) -> Team:
         raise SettingError(
             f"{place.by} began {place.size} processes, {place.local_size} of them on this machine: every machine needs as many."
         )
-    fabric = Fabric(
-        accelerator=device.type,
-        devices=place.local_size,
-        num_nodes=place.size // place.local_size,
-        strategy=_strategy(sharing, place, device),
-        precision="bf16-mixed" if sharing.precision == "bf16" else "32-true",
-    )
     with _ends_at_once():
         try:
+            fabric = Fabric(
+                accelerator=device.type,
+                devices=place.local_size,
+                num_nodes=place.size // place.local_size,
+                strategy=_strategy(sharing, place, device),
+                precision="bf16-mixed" if sharing.precision == "bf16" else "32-true",
+            )
             fabric.launch()
         except (dist.DistError, RuntimeError, ValueError) as error:
             raise SettingError(f"{place.size} processes could not meet: {first_line(error)[:300]}") from error
