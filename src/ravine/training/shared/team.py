@@ -26,7 +26,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # not in its __all__
 
-from ravine.errors import SettingError, WorkerError, first_line
+from ravine.errors import InputError, SettingError, WorkerError, first_line
 from ravine.launched import Launched, launched
 from ravine.training.shared.sharing import Sharing
 
@@ -54,7 +54,7 @@ class Team:
 
     def __init__(self, fabric: Any, place: Launched, *, device: torch.device, sharing: Sharing) -> None:
         self.fabric, self.device, self.sharing = fabric, device, sharing
-        self.rank, self.size = place.rank, place.size
+        self.place, self.rank, self.size = place, place.rank, place.size
         self.folder = ""  # where the run is written, for whoever must say how to go on
         if self.size == 1:
             return
@@ -188,10 +188,11 @@ class Team:
         return behind if isinstance(behind, Exception) and self.lost(behind) else None
 
     def _leave_word(self, error: BaseException) -> None:
-        """Say to the others why this process ends."""
+        """Say to the others why this process ends; nothing where it says so to the person itself."""
         if self.size > 1 and isinstance(error, Exception):
+            known = isinstance(error, InputError) and self.place.complains
             with suppress(RuntimeError):  # whoever kept the store may have gone first
-                self._store.set(f"said/{self.rank}", first_line(error)[:500])
+                self._store.set(f"said/{self.rank}", "" if known else first_line(error)[:500])
 
     def lost(self, error: BaseException) -> bool:
         """Whether an error says that another process cannot be reached."""
@@ -211,7 +212,8 @@ class Team:
         if min([self.rank, *present]) < self.rank:
             return ""
         if said:
-            return " ".join(f"rank {rank} stopped: {words.rstrip('.')}." for rank, words in sorted(said.items()))
+            told = {rank: words for rank, words in sorted(said.items()) if words}
+            return " ".join(f"rank {rank} stopped: {words.rstrip('.')}." for rank, words in told.items())
         if missing:
             names = " and ".join(map(self._named, sorted(missing)))
             return f"{names} ended without a word: killed, perhaps for want of memory."
