@@ -19,6 +19,7 @@ from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
 from ravine.errors import InputError, SettingError, WorkerError, WriteError, nearest
+from ravine.launched import launched
 from ravine.models import factory_settings
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.faults import Asked
@@ -33,10 +34,12 @@ from ravine.recipe.reopen import read_run_record, reopened
 from ravine.recipe.request import read_request
 from ravine.recipe.result import Result
 from ravine.recipe.session import Watcher
+from ravine.recipe.shared import begun_together, silenced
 from ravine.recipe.walk import OPTIMIZERS, Walk, Wanted
 from ravine.reports import write_report
 from ravine.search import SAMPLERS, Choice, Space, check_names, check_workers, samples
 from ravine.training import Ensemble, Setting, load, outputs_of, read_json
+from ravine.training.shared import Sharing, Team
 from ravine.types import Metrics
 
 __all__ = ["Options", "check", "evaluate", "inspect", "lr_range", "resume", "run_search", "train", "tune"]
@@ -155,6 +158,7 @@ def train(
     size: int = 5,
     average: str | None = None,
     patience: int | None = None,
+    sharing: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """One configuration to its end; the weights of its best epoch are handed back.
@@ -162,6 +166,8 @@ def train(
     setting: fields of `Setting`. ensemble: independent, snapshots or checkpoints, `size` of them averaged.
     average: swa, ema or last: weights averaged on the side, handed back if they are better on the validation split.
     patience: stop after so many epochs without a better validation result.
+    sharing: fields of `ravine.training.shared.Sharing`: of a training by several processes (begun by torchrun or SLURM), or
+    in bf16, in parts or with clipped gradients by one. Every process calls this, and gets the result.
     """
     given = {"seed": options.get("seed", 0), **(setting or {})}
     ways: dict[str, Any] = {
@@ -174,7 +180,8 @@ def train(
     asked = check_training(given, **ways)  # what is wrong is refused before a folder is made
     # tune divides and orders its data by one seed, and each trial has its own: `order` brings the division back
     splits = options.get("seed", asked.seed) if asked.order is None else asked.order
-    return _run("train", make_model, data, {"setting": given, **ways}, {**options, "seed": splits})
+    own = {"setting": given, **ways, "sharing": Sharing(**(sharing or {})).record()}
+    return _run("train", make_model, data, own, {**options, "seed": splits})
 
 
 def resume(
@@ -194,7 +201,7 @@ def resume(
     data, test, make_model: what was given by a Python program and no folder holds, or where the data lie now.
     Raises FolderError for a folder without a run and for one that another process holds, DataError for other examples.
     """
-    place = Folder.reopen(folder)
+    place = Folder.reopen(folder) if launched().leads else Folder(Path(folder))
     with closing(place):
         if place.finished:
             return Result.of(read_json(Path(folder) / "result.json"))
@@ -371,10 +378,32 @@ def _run(
     again: Folder | None = None,
 ) -> Result:
     """Open a run, do its work, write the report. again: the folder of one that was stopped."""
+    with begun_together(work, own, options) as team:
+        if team is None or team.leads:
+            result = _work(work, make_model, data, own, options, again=again, team=team)
+        else:
+            result = _work(work, make_model, data, own, silenced(options), team=team)
+        if team is not None and team.leads:
+            team.answer(result.record())
+    return result
+
+
+def _work(
+    work: str,
+    make_model: MakeModel | nn.Module,
+    data: Any,
+    own: Keywords,
+    options: Options,
+    *,
+    again: Folder | None = None,
+    team: Team | None,
+) -> Result:
+    """As `_run`, by this process of a team."""
     factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
     doing = WORK[work]
     steps, may = doing.steps(own), doing.may(own)
     walk = open_walk(work, factory, data, own, options, steps=steps, may=may, again=again)
+    walk.session.team = team
     with closing(walk.folder):
         try:
             result = doing.walk(walk, own, source_of(options))

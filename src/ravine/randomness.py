@@ -45,6 +45,7 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 
     Inside, the global generator stands at `derive(seed, *purpose)`; afterwards it is as it was.
     """
-    with torch.random.fork_rng():
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []  # others' are for other processes
+    with torch.random.fork_rng(devices):
         torch.manual_seed(derive(seed, *purpose))
         yield

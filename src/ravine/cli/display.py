@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from ravine.launched import launched
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -110,7 +112,9 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequ
 
 
 def show_result(result: Result, *, as_json: bool) -> None:
-    """The result on standard output: one JSON object, or in words what is wrong, and a table."""
+    """The result on standard output: one JSON object, or in words what is wrong, and a table. Of several processes, one shows it."""
+    if not launched().leads:
+        return
     if as_json:
         print(json.dumps(_finite(result.record()), allow_nan=False))
         return

@@ -29,6 +29,7 @@ import typer  # noqa: E402 - the clock starts before the imports
 from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, resume, search, train, tune  # noqa: E402
 from ravine.cli.many_values import ManyValues  # noqa: E402
 from ravine.errors import InputError, WorkerError  # noqa: E402
+from ravine.launched import launched  # noqa: E402
 
 __all__ = ["app", "main"]
 
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as wrong:
         return _refuse(str(wrong))
     except WorkerError as failed:
-        print(f"ravine: {failed}", file=sys.stderr)
+        if str(failed):  # of several processes, one has the words
+            print(f"ravine: {failed}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if end.code != TERMINATED:
             raise
         status = TERMINATED
-    if status in (INTERRUPTED, TERMINATED):  # Typer turns a KeyboardInterrupt into this status
+    if status in (INTERRUPTED, TERMINATED) and launched().leads:  # Typer turns a KeyboardInterrupt into this status
         said = "interrupted" if status == INTERRUPTED else "terminated"
         print(f"\nravine: {said}. {_how_to_go_on(given.get('out'), words)}", file=sys.stderr)
     return int(status or 0)
@@ -108,7 +110,8 @@ def _given(wrong: Any, words: Sequence[str]) -> str:
 
 
 def _refuse(message: str) -> int:
-    print(f"ravine: {' '.join(message.split())}", file=sys.stderr)
+    if launched().complains:
+        print(f"ravine: {' '.join(message.split())}", file=sys.stderr)
     return 2
 
 

@@ -10,6 +10,7 @@ import typer
 
 from ravine.cli import options
 from ravine.cli.display import show_result, watching
+from ravine.launched import launched
 
 __all__ = ["resume"]
 
@@ -28,7 +29,7 @@ def resume(
     finished = (folder / "config.json").is_file() and not (folder / "resume").exists()
     with watching() as watch:
         result = api.resume(folder, data=data, make_model=model, watch=watch, started=context.obj["started"])
-    if finished:
+    if finished and launched().leads:
         print(f"ravine: the run in {folder} has finished: there is nothing to resume.", file=sys.stderr)
     show_result(result, as_json=as_json)
     return 0 if finished or result.best is not None or not result.failed else 1

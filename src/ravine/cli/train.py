@@ -1,4 +1,4 @@
-"""Train one configuration to its end, once or as an ensemble."""
+"""Train one configuration to its end, once or as an ensemble, alone or as one of several processes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import typer
 from ravine.cli import options
 from ravine.cli.display import show_result, watching
 from ravine.cli.setting_options import setting
+from ravine.cli.sharing_options import sharing
 
 __all__ = ["train"]
 
 
 @options.with_common
 @options.gathering(setting)
+@options.gathering(sharing)
 def train(
     given: dict[str, Any],
     chosen: dict[str, Any],
+    together: dict[str, Any],
     epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training data.")] = 20,
     ensemble: Annotated[
         str | None,
@@ -51,6 +54,7 @@ def train(
             size=size,
             average=average,
             patience=patience,
+            sharing=together,
             watch=watch,
         )
     show_result(result, as_json=as_json)

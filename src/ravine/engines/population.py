@@ -50,7 +50,7 @@ class StepRecord(NamedTuple):
     """What one step was like, each [K]."""
 
     loss: Tensor  # of the data, without penalties, on this batch and before the step
-    grad_norm: Tensor  # Euclidean norm over all parameters of what the rule met: with penalties, unless proximal
+    grad_norm: Tensor  # Euclidean norm over all parameters before it is clipped: with penalties, unless proximal
     update_ratio: (
         Tensor  # norm of the whole change (the rule's, and what followed it) over that of the parameters before
     )
@@ -69,6 +69,7 @@ class Population:
     limits: K max-norm constraints likewise, applied last.
     precision: "bfloat16" runs forward and loss under torch's autocast: products in bfloat16, weights, gradients and
         rule in float32. Meant for GPUs, where it is faster; evaluation stays in float32.
+    clip_norm: the longest that a trial's gradient may be, penalties with it; a longer one is scaled back to this norm.
     Raises SettingError for an unknown precision, when rules, penalties or limits do not agree, and for a proximal step or a limit
     beside a rule that averages on the side: the average would not keep it.
     """
@@ -85,6 +86,7 @@ class Population:
         proximal: bool = False,
         limits: Sequence[MaxNorm | None] | None = None,
         precision: Precision = "full",
+        clip_norm: float | None = None,
     ) -> None:
         if precision not in get_args(Precision):
             raise SettingError(f"precision is {precision!r}: write 'full', or 'bfloat16' on a GPU that has it.")
@@ -105,6 +107,7 @@ class Population:
                 f"{type(rules[0]).__name__} averages its weights on the side, and the average would not keep a limit or "
                 "a proximal step: use another rule, or penalties with proximal=False."
             )
+        self.clip_norm = clip_norm
         self.seeds = list(seeds) if seeds is not None else list(range(len(modules)))
         self.steps = 0
         self._given = isinstance(engine, Choice)
@@ -190,6 +193,8 @@ class Population:
         """The whole step in one call, where gradients and rule are both compiled and nothing comes between them."""
         if self.engine != "compiled" or not isinstance(self.update, CompiledUpdate) or self.constraints:
             return None
+        if self.clip_norm is not None:
+            return None
         if not self._has_c(x, y, own):
             return None
         move = self.update.move(self.stack.flat, self.stack.grads, lr, self.steps)
@@ -199,12 +204,19 @@ class Population:
     @torch.no_grad()
     def _move(self, losses: Tensor, lr: Sequence[float]) -> StepRecord:
         flat = self.stack.flat
-        before = torch.linalg.vector_norm(flat, dim=1)
+        before = self._length(flat)
         self.constraints.before_(self.stack.grads, flat)
-        grad_norm = torch.linalg.vector_norm(self.stack.grads, dim=1)
+        grad_norm = self._length(self.stack.grads)
+        if self.clip_norm is not None:
+            self.stack.grads.mul_((self.clip_norm / grad_norm).clamp(max=1).unsqueeze(1))
         change = self.update.step(flat, self.stack.grads, lr, self.steps)
         self.constraints.after_(flat, change, lr)
-        return StepRecord(losses, grad_norm, torch.linalg.vector_norm(change, dim=1) / before)
+        return StepRecord(losses, grad_norm, self._length(change) / before)
+
+    def _length(self, packed: Tensor) -> Tensor:
+        """The Euclidean norm of every trial's row, [K]."""
+        length: Tensor = torch.linalg.vector_norm(packed, dim=1)
+        return length
 
     def outputs(self, x: Tensor, *, chunk: int = 1024) -> Tensor:
         """Outputs in evaluation mode for shared inputs, x [N, ...] -> [K, N, ...].

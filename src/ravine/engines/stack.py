@@ -67,8 +67,7 @@ class Stack:
         for k, module in enumerate(self.modules):
             named = dict(module.named_parameters())
             self.params.append([named[name] for name in self.leaves])
-            for param, leaf in zip(self.params[k], self.leaves.values(), strict=True):
-                param.data = leaf.detach()[k]
+            self._point(k)
         self.bind()
         self._noises = [name for name, _ in noises(self.modules[0])]
         drawn = {f"{name}.{each}" if name else each for name in self._noises for each in ("p", "seed", "step")}
@@ -78,6 +77,11 @@ class Stack:
         for module in self.modules:
             for name, layer in noises(module):
                 layer.idle = idle[name]
+
+    def _point(self, k: int) -> None:
+        """Point the parameters of a module at the packed memory."""
+        for param, leaf in zip(self.params[k], self.leaves.values(), strict=True):
+            param.data = leaf.detach()[k]
 
     def bind(self) -> None:
         """Point every module's buffers at the stacked memory."""

@@ -14,6 +14,7 @@ from ravine.recipe.faults import Asked
 from ravine.recipe.handback import Committee, averaged_if_better, ranked
 from ravine.recipe.result import Result
 from ravine.recipe.session import Session
+from ravine.recipe.shared import shared
 from ravine.recipe.walk import Walk
 from ravine.regularization import EarlyStopping
 from ravine.training import Run, Setting, averaging_for, plan, rank, train_members
@@ -54,10 +55,14 @@ def train_setting(
     size: int,
     average: str | None,
     patience: int | None,
+    sharing: Mapping[str, Any] | None = None,
 ) -> Result:
     """Train, choose the best weights, and give them back. source: as in `Walk.give`; the others as in `ravine.train`."""
-    session = walk.session
+    session, team = walk.session, walk.session.team
     chosen = Setting(**{"batch_size": session.batch_size, **setting})
+    more: dict[str, Any] = {"saver": session.saver}
+    if team is not None:
+        chosen, more = shared(team, walk, chosen, average=average)
     session.batch_size = chosen.batch_size
     steps = epochs * session.steps_per_epoch
     session.watch.begin("train")
@@ -72,12 +77,14 @@ def train_setting(
         averaging=averaging_for(average, steps, session.steps_per_epoch) if average else None,
         deadline=walk.budget.deadline("train"),
         on_epoch=_teller(session),
-        saver=session.saver,
         history=walk.history,
         every=session.steps_per_epoch,
         engine=session.engine,
         device=session.device,
+        **more,
     )
+    if team is not None and not team.leads:
+        return Result.of(team.awaited())
     for trial in trained.stopped:
         session.watch.note(f"trial {trial} had no better epoch for {patience}: stopped, its best weights kept.")
     members = ranked(session, trained.members)
@@ -87,7 +94,8 @@ def train_setting(
         session.watch.note("no epoch is better than guessing: what is handed back is of no use.")
         walk.diagnose(Asked.of(chosen, epochs))
     ways = {"ensemble": ensemble, "size": size if ensemble else None, "average": average, "patience": patience}
-    return walk.give(best, committee, {**source, **ways}, walk.budget.deadline("hand-back"), asked=chosen)
+    kept = {name.replace("_", "-"): (sharing or {}).get(name) for name in ("precision", "accumulate", "clip_norm")}
+    return walk.give(best, committee, {**source, **ways, **kept}, walk.budget.deadline("hand-back"), asked=chosen)
 
 
 def learnt_nothing(data: Data, reached: Metrics) -> bool:

@@ -21,6 +21,7 @@ from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
 from ravine.search import fit_trials
 from ravine.training import Kept, Saver
+from ravine.training.shared import Team
 
 __all__ = ["Session", "Silent", "Watcher", "default_batch_size"]
 
@@ -59,7 +60,7 @@ class Session:
     """One data set, one model, one seed. `pace` is learned on the way: seconds per trial and step.
 
     engine: of every population. saver: writes the state of the step that runs, and has the one to go on with.
-    workers: processes that a search trains in; this one alone where it is 1.
+    workers: processes that a search trains in; this one alone where it is 1. team: those that train one setting together.
     """
 
     data: Data
@@ -72,6 +73,7 @@ class Session:
     engine: Engine = "auto"
     workers: int = 1
     saver: Saver = field(default_factory=Saver)
+    team: Team | None = None
 
     def __post_init__(self) -> None:
         module = self.model.build(self.seed)

@@ -24,7 +24,7 @@ from ravine.regularization.max_norm import MaxNorm
 from ravine.regularization.mixing import Mixing
 from ravine.regularization.mixup import Mixup
 from ravine.regularization.monte_carlo import MCPrediction, mc_predict
-from ravine.regularization.noise import Noise, noises, set_step
+from ravine.regularization.noise import Noise, noises, set_rows, set_step
 from ravine.regularization.penalties import L1, L2, ElasticNet, Penalty
 from ravine.regularization.replace import replace_dropout
 from ravine.regularization.stochastic_depth import StochasticDepth
@@ -69,6 +69,7 @@ __all__ = [
     "noises",
     "permuted",
     "replace_dropout",
+    "set_rows",
     "set_step",
     "soft_targets",
     "uniform",

@@ -23,13 +23,15 @@ FINEST = 2**-16
 """To this a share of kept entries is exact: a mask is made of 16-bit draws."""
 
 
-def keep_mask(shape: Sequence[int], p: Tensor, seed: Tensor, step: Tensor) -> Tensor:
+def keep_mask(shape: Sequence[int], p: Tensor, seed: Tensor, step: Tensor, *, first: int = 0) -> Tensor:
     """Which entries survive, bool of `shape`; each is dropped with probability p, to within 2^-16.
 
-    p, seed, step: scalars. Every hashed int64 is cut into four 16-bit draws.
+    p, seed, step: scalars. first: entries of a larger mask that come before these. Every hashed int64 is cut into four
+    16-bit draws.
     """
-    count = math.prod(shape)
-    draws = _bits(-(-count // 4), seed, step).view(torch.int16)[:count].view(tuple(shape))  # uniform on [-2^15, 2^15)
+    count, begun = math.prod(shape), first % 4  # draws of the first int64 that belong to entries before these
+    bits = _bits(-(-(begun + count) // 4), seed, step, first // 4)
+    draws = bits.view(torch.int16)[begun : begun + count].view(tuple(shape))  # uniform on [-2^15, 2^15)
     threshold = (p.double() * 65536 - 32768).round().clamp(max=32767).to(torch.int16)
     return draws >= threshold
 
@@ -53,9 +55,9 @@ def permuted(count: int, seed: int, step: int, *, device: torch.device | str = "
     return bits.argsort()
 
 
-def _bits(count: int, seed: Tensor, step: Tensor) -> Tensor:
-    """Uniform bits, [count] int64: a counter, scrambled."""
-    counter = torch.arange(count, device=seed.device, dtype=torch.int64)
+def _bits(count: int, seed: Tensor, step: Tensor, first: int = 0) -> Tensor:
+    """Uniform bits, [count] int64: a counter that begins at `first`, scrambled."""
+    counter = torch.arange(first, first + count, device=seed.device, dtype=torch.int64)
     return _mix(counter * _GOLDEN + _mix(seed + step * _MIX2))
 
 

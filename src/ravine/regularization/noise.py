@@ -7,6 +7,7 @@ stack then has its own. They are not persistent: a saved model holds only its we
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from ravine.errors import SettingError
 from ravine.regularization.draws import FINEST, keep_mask
 
-__all__ = ["HIGHEST", "Noise", "checked_rate", "noises", "set_step"]
+__all__ = ["HIGHEST", "Noise", "checked_rate", "noises", "set_rows", "set_step"]
 
 HIGHEST = 1 - FINEST
 """The largest rate that 16-bit draws can tell from 1: one of 65,536 entries is kept."""
@@ -35,6 +36,9 @@ class Noise(nn.Module):
     p: Tensor  # [], or [K] in a stack; so are seed and step
     seed: Tensor
     step: Tensor
+    rows: tuple[int, int] | None = (
+        None  # (first, count): the part of a batch that a forward is given; None is all of it
+    )
     idle: bool = False  # an engine that knows p to be 0 says so, and no mask is computed; the result is the same bits
 
     def __init__(self, p: float, seed: int, *beside: Any, **named: Any) -> None:
@@ -56,7 +60,14 @@ class Noise(nn.Module):
 
     def keeps(self, shape: Sequence[int]) -> Tensor:
         """Which entries survive this step, bool of `shape`."""
-        return keep_mask(shape, self.p, self.seed, self.step)
+        return keep_mask(shape, self.p, self.seed, self.step, first=self.before(shape))
+
+    def before(self, shape: Sequence[int]) -> int:
+        """How many entries of the whole batch's mask come before this part's, of `shape`: its examples stand in rows."""
+        if self.rows is None:
+            return 0
+        first, count = self.rows
+        return first * (math.prod(shape) // count)
 
     def dropped(self, x: Tensor, shape: Sequence[int]) -> Tensor:
         """Set to 0 what the mask drops and scale the rest of x by 1/(1 - p), so that the mean over masks is x.
@@ -93,3 +104,12 @@ def set_step(module: nn.Module, step: int) -> None:
     """Give every layer that drops at random the masks of this step: call it once a step in a loop of your own."""
     for _, layer in noises(module):
         layer.step.fill_(step)
+
+
+def set_rows(module: nn.Module, first: int, count: int) -> None:
+    """Give every layer that drops at random the masks of a part of a batch: of `count` examples, from number `first` on.
+
+    So processes that share a batch, or one that takes it in parts, drop what one would that takes it whole.
+    """
+    for _, layer in noises(module):
+        layer.rows = (first, count)

@@ -5,6 +5,7 @@ Letters in shapes: B batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor
@@ -36,6 +37,9 @@ class StochasticDepth(Noise):
     def forward(self, x: Tensor) -> Tensor:
         rows = len(x) if self.mode == "row" else 1
         return x if self.resting else self.dropped(x, [rows, *[1] * (x.ndim - 1)])
+
+    def before(self, shape: Sequence[int]) -> int:
+        return super().before(shape) if self.mode == "row" else 0
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, mode={self.mode}"

@@ -45,6 +45,9 @@ class _Way(NamedTuple):
 class Batches:
     """The batches of K trials over one split. classes: C, or None for a regression."""
 
+    rows: slice = slice(None)
+    """The part of every batch that is wanted, where others take the rest."""
+
     def __init__(self, split: Split, settings: Sequence[Setting], batch_size: int, *, classes: int | None) -> None:
         self.split, self.size, self.classes = split, batch_size, classes
         self.per_epoch = len(split) // batch_size
@@ -81,14 +84,20 @@ class Batches:
         """Inputs and targets of each way, [W, B, ...], fetched at once."""
         epoch, position = divmod(step, self.per_epoch)
         here = slice(position * self.size, (position + 1) * self.size)
-        x, y = self.split.batch(torch.cat([self._order(way.order, epoch)[here] for way in ways]))
+        alone = not any(
+            way.augmentation.on or way.mixing.on for way in ways
+        )  # no example looks at another, nor at its place
+        wanted = self.rows if alone else slice(None)
+        index = [self._order(way.order, epoch)[here][wanted] for way in ways]
+        x, y = self.split.batch(torch.cat(index))
         if self._soft:
             y = soft_targets(y, self.classes or 0)
-        x, y = x.unflatten(0, (len(ways), self.size)), y.unflatten(0, (len(ways), self.size))
-        if not any(way.augmentation.on or way.mixing.on for way in ways):
+        each = (len(ways), len(index[0]))
+        x, y = x.unflatten(0, each), y.unflatten(0, each)
+        if alone:
             return x, y
         altered = [_altered(way, one, its, step) for way, one, its in zip(ways, x, y, strict=True)]
-        return torch.stack([x for x, _ in altered]), torch.stack([y for _, y in altered])
+        return torch.stack([x[self.rows] for x, _ in altered]), torch.stack([y[self.rows] for _, y in altered])
 
     def _order(self, seed: int, epoch: int) -> Tensor:
         """The data order of one epoch, [N]."""

@@ -92,6 +92,7 @@ def train_members(
     deadline: float = math.inf,
     on_epoch: Callable[[Run, Sequence[Metrics]], None] = lambda _run, _metrics: None,
     saver: Saver | None = None,
+    make: Callable[..., Run] = Run,
     **more: Any,
 ) -> Trained:
     """Train for `steps` steps, evaluating after every epoch.
@@ -100,12 +101,12 @@ def train_members(
     averaging: average the weights of each trial on the side. deadline: time.monotonic seconds at which to stop;
     members that were not reached are missing then, and the best weights stand in when there are none.
     on_epoch: told the run and the metrics of its trials. saver: writes the state of the training, and has the one to go
-    on with. more: keywords of `Run`.
+    on with. make: the kind of run. more: keywords of `Run`.
     """
     per_epoch = len(data.train) // min(setting.batch_size, len(data.train))
     settings, stops = plan(kind, setting, size, steps, per_epoch)
     saver = saver or Saver()
-    run = Run(data, model, settings, steps=steps, averaging=averaging, between=saver.safe, **more)
+    run = make(data, model, settings, steps=steps, averaging=averaging, between=saver.safe, **more)
     training = _Training(run, stops, patience)
     if saved := saver.load("train"):
         training.restore(saved)

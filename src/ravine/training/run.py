@@ -18,16 +18,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ravine.data import Data, MemorySplit, Split
-from ravine.engines import Choice, Engine, Population
+from ravine.engines import Choice, Engine, Loss, Population
 from ravine.engines.allocator import give_back, keep_freed_memory
 from ravine.engines.stacking import momentum_of
 from ravine.engines.threads import threads
 from ravine.errors import SettingError
 from ravine.models import Model
 from ravine.randomness import permutation
+from ravine.rules import Rule
 from ravine.schedules import Point, Schedule, needs_metrics, point_at
 from ravine.training.averages import WeightAverage
 from ravine.training.batches import Batches, check_fit
@@ -38,6 +39,9 @@ from ravine.training.snapshots import moved
 from ravine.types import Metrics
 
 __all__ = ["TRAIN_ROWS", "Averaging", "Kept", "Run", "outputs_on"]
+
+Measured = tuple[dict[str, list[float]], dict[str, list[Metrics]]]
+"""Losses and metrics of every trial, by split."""
 
 TRAIN_ROWS = 2_000
 """Training rows looked at per evaluation: enough to see a gap, and no second validation in cost."""
@@ -124,7 +128,7 @@ class Run:
         ]
         rules = [s.rule() for s in settings]
         self.momenta = [getattr(rule, momentum_of(rule) or "", 0.0) for rule in rules]
-        self.population = Population(
+        self.population = self._populated(
             modules,
             rules,
             LOSSES[self.task],
@@ -158,7 +162,7 @@ class Run:
             if self._owed:
                 self.evaluate()
             self.between()
-            if time.monotonic() >= deadline:
+            if self._late(deadline):
                 return False
             with threads(self.population.choice.threads):
                 batch = self.batches.at(self.step)
@@ -179,8 +183,9 @@ class Run:
         with threads(self.population.choice.threads):
             with self._blaming():
                 seen = {name: (outputs_on(self.population, split), split.y) for name, split in self.watched.items()}
-            losses = {name: losses_of(self.task, *pair).tolist() for name, pair in seen.items()}
-            metrics = {name: measure(self.task, *pair, scale=self.scale) for name, pair in seen.items()}
+            found = {name: losses_of(self.task, *pair).tolist() for name, pair in seen.items()}
+            reached = {name: measure(self.task, *pair, scale=self.scale) for name, pair in seen.items()}
+        losses, metrics = self._common((found, reached))
         epoch = -(-self.step // self.steps_per_epoch)
         for k, trial in enumerate(self.trials):
             self.history.epoch(
@@ -238,6 +243,18 @@ class Run:
         give_back()
         if self.population.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _populated(self, modules: Sequence[nn.Module], rules: Sequence[Rule], loss: Loss, **more: Any) -> Population:
+        """What trains: here, all of it in this process."""
+        return Population(modules, rules, loss, **more)
+
+    def _late(self, deadline: float) -> bool:
+        """Whether it is time to stop."""
+        return time.monotonic() >= deadline
+
+    def _common(self, measured: Measured) -> Measured:
+        """What was measured, as everybody sees it whose decisions follow from it: here, nobody else does."""
+        return measured
 
     @contextmanager
     def _blaming(self) -> Iterator[None]:

@@ -83,7 +83,7 @@ class Saver:
             with self._catching():
                 yield
             if self._signal:  # it came after the last safe place
-                raise _ending(self._signal)
+                raise ending(self._signal)
         finally:
             self._phase, self._snapshot, self._due, self._signal = "", None, math.inf, 0
 
@@ -91,7 +91,7 @@ class Saver:
         """Called between two steps, when the snapshot is that of a moment."""
         if self._signal:
             self.save()
-            raise _ending(self._signal)
+            raise ending(self._signal)
         if time.monotonic() >= self._due:
             self.save()
 
@@ -148,10 +148,15 @@ class Saver:
             self._progress["spent"] = self.spent()
             write_json(self.folder / "progress.json", self._progress)
 
+    @property
+    def _catches(self) -> bool:
+        """Is there something to do before the end?"""
+        return self.folder is not None
+
     @contextmanager
     def _catching(self) -> Iterator[None]:
         """SIGINT and SIGTERM wait for a safe place, where there is a state to write; only the main thread may say so."""
-        if self.folder is None or threading.current_thread() is not threading.main_thread():
+        if not self._catches or threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -163,9 +168,9 @@ class Saver:
 
     def _asked(self, number: int, _frame: FrameType | None) -> None:
         if self._signal:
-            raise _ending(number)
+            raise ending(number)
         self._signal = number
 
 
-def _ending(number: int) -> BaseException:
+def ending(number: int) -> BaseException:
     return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
