@@ -19,7 +19,7 @@ from ravine.errors import ModelError
 from ravine.models import Model
 from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
-from ravine.search import fit_trials
+from ravine.search import OnRay, fit_trials
 from ravine.training import Kept, Saver
 
 __all__ = ["Session", "Silent", "Watcher", "default_batch_size"]
@@ -59,7 +59,7 @@ class Session:
     """One data set, one model, one seed. `pace` is learned on the way: seconds per trial and step.
 
     engine: of every population. saver: writes the state of the step that runs, and has the one to go on with.
-    workers: processes that a search trains in; this one alone where it is 1.
+    workers: processes of this machine that a search trains in; this one alone where it is 1. cluster: where it trains instead.
     """
 
     data: Data
@@ -71,6 +71,7 @@ class Session:
     pace: float = math.nan
     engine: Engine = "auto"
     workers: int = 1
+    cluster: OnRay | None = None
     saver: Saver = field(default_factory=Saver)
 
     def __post_init__(self) -> None:
