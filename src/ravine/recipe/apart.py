@@ -9,20 +9,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from ravine.errors import FolderError
 from ravine.recipe.runs import make_orders
 from ravine.recipe.session import FREE_SHARE, Session
 from ravine.search import Asked, Outcome, Study
 from ravine.search.asynchronous import AsynchronousClimb, Crew, Decision, Here
 from ravine.search.on_ray import room_for
 from ravine.search.serving import Workshop
-from ravine.training import History, Kept, State
+from ravine.training import History, Kept, State, read_json
 from ravine.types import Metrics
 
-__all__ = ["climb_apart", "parts_for"]
+__all__ = ["DECISIONS", "climb_apart", "decisions_of", "parts_for"]
 
 PARTS_EACH = 2  # runs for each worker: there is one to take for those that are done, and for a node that joins
+
+
+DECISIONS = "decisions.json"
+"""In the folder of a search on a cluster: all that time and the order of arrival have decided."""
+
+
+def decisions_of(folder: Path) -> dict[str, Any]:
+    """What was decided in a finished search. Raises FolderError where nothing was, or nothing is kept of it."""
+    if not (folder / DECISIONS).is_file():
+        raise FolderError(
+            f"{folder} has no {DECISIONS}: give the folder of a finished search with workers on a cluster (workers='ray')."
+        )
+    return dict(read_json(folder / DECISIONS))
 
 
 def parts_for(session: Session, trials: int) -> int:

@@ -19,7 +19,7 @@ from ravine.errors import ModelError
 from ravine.models import Model
 from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
-from ravine.search import OnRay, fit_trials
+from ravine.search import OnRay, fit_trials, room_for
 from ravine.training import Kept, Saver
 
 __all__ = ["Session", "Silent", "Watcher", "default_batch_size"]
@@ -109,8 +109,13 @@ class Session:
 
     @property
     def most(self) -> int:
-        """How many trials of the model may be trained at once."""
+        """How many trials of the model may be trained at once, in one place."""
         return fit_trials(self.trial_bytes, memory=self.memory)
+
+    @property
+    def side_by_side(self) -> int:
+        """How many workers on a cluster train at the same time."""
+        return 1 if self.cluster is None else max(1, sum(count for count, _ in room_for(self.cluster)))
 
     @property
     def steps_per_epoch(self) -> int:

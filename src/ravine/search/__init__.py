@@ -9,7 +9,7 @@ from ravine.search.hyperparameters import KNOWN, SEARCHED, applying, capped, che
 from ravine.search.importance import importance
 from ravine.search.known import known_settings
 from ravine.search.more_trials import expected_best, more_trials
-from ravine.search.on_ray import OnRay, connected, parse_workers
+from ravine.search.on_ray import OnRay, connected, parse_workers, room_for
 from ravine.search.parse import parse_space
 from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan, waves
 from ravine.search.samplers import LEARNING_FROM, SAMPLERS, RepeatableSampler
@@ -58,6 +58,7 @@ __all__ = [
     "parse_space",
     "parse_workers",
     "refine_plan",
+    "room_for",
     "same_ranges",
     "samples",
     "share_of",

@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -68,6 +68,16 @@ class Saver:
     def decide(self, name: str, value: Any) -> None:
         """Write down a decision, in place of an earlier one."""
         self._progress["decided"][name] = value
+        self._write_progress()
+
+    @property
+    def decisions(self) -> dict[str, Any]:
+        """All that was decided, by name."""
+        return dict(self._progress["decided"])
+
+    def follow(self, decisions: Mapping[str, Any]) -> None:
+        """Take what another run has decided as decided here, but for what is decided already."""
+        self._progress["decided"] = {**decisions, **self._progress["decided"]}
         self._write_progress()
 
     @contextmanager
