@@ -20,7 +20,7 @@ from torch import nn
 from ravine.data import MemorySplit, read_labelled
 from ravine.errors import InputError, SettingError, WorkerError, WriteError, nearest
 from ravine.models import MODELS, factory_settings, find_factory
-from ravine.recipe.apart import DECISIONS, decisions_of
+from ravine.recipe.apart import DECISIONS, at_work, decisions_of
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.faults import Asked
 from ravine.recipe.folder import Folder, recorded_answers
@@ -386,11 +386,8 @@ def _at_work(walk: Walk, own: Keywords) -> Iterator[None]:
         own.get("workers", 1), own.get("worker_cpus", 1.0), own.get("worker_gpus", 0.0)
     )  # older folders have none
     session = walk.session
-    if isinstance(where, int):
-        session.workers = where
-    else:
-        session.cluster = where
-    with _staffed(where, session.model.factory, str(session.device) if isinstance(where, int) else "auto"):
+    device = str(session.device) if isinstance(where, int) else "auto"
+    with _staffed(where, session.model.factory, device), at_work(session, where, own["trials"]):
         yield
     if any(value for name, value in session.saver.decisions.items() if name.endswith(" parts")):
         walk.folder.record(DECISIONS, session.saver.decisions)

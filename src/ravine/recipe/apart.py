@@ -16,13 +16,13 @@ from ravine.errors import FolderError
 from ravine.recipe.runs import make_orders
 from ravine.recipe.session import FREE_SHARE, Session
 from ravine.search import Asked, Outcome, Study
-from ravine.search.asynchronous import AsynchronousClimb, Crew, Decision, Here
-from ravine.search.on_ray import room_for
+from ravine.search.asynchronous import AsynchronousClimb, Decision, Here
+from ravine.search.on_ray import OnRay, room_for
 from ravine.search.serving import Workshop
 from ravine.training import History, Kept, State, read_json
 from ravine.types import Metrics
 
-__all__ = ["DECISIONS", "climb_apart", "decisions_of", "parts_for"]
+__all__ = ["DECISIONS", "at_work", "climb_apart", "decisions_of", "parts_for"]
 
 PARTS_EACH = 2  # runs for each worker: there is one to take for those that are done, and for a node that joins
 
@@ -84,35 +84,41 @@ def climb_apart(
     def snapshot() -> State:
         return {"climb": climb.snapshot(), "history": history.snapshot()}
 
-    with _crew(session) as crew:
-        climb = AsynchronousClimb(
-            orders,
-            rungs,
-            crew,
-            history,
-            least=least,
-            deadline=deadline,
-            decided=[Decision.of(record) for record in saver.decided(name, list)],
-            say=watch.note,
-        )
-        if saved := saver.load(phase):
-            climb.restore(saved["climb"])
-            history.restore(saved["history"])
-        with saver.during(phase, snapshot):
-            outcomes = climb.go(on_rung=told, on_slice=watched, on_decided=decided)
-            saver.save()
+    climb = AsynchronousClimb(
+        orders,
+        rungs,
+        session.crew or Here(Workshop(session.data, session.model, session.device)),
+        history,
+        least=least,
+        deadline=deadline,
+        decided=[Decision.of(record) for record in saver.decided(name, list)],
+        say=watch.note,
+    )
+    if saved := saver.load(phase):
+        climb.restore(saved["climb"])
+        history.restore(saved["history"])
+    with saver.during(phase, snapshot):
+        outcomes = climb.go(on_rung=told, on_slice=watched, on_decided=decided)
+        saver.save()
     failed = {trial: Outcome(trial, {}, 0, 0, reason, failed=True) for trial, reason in lost.items()}
     return {**outcomes, **failed}, climb.best
 
 
 @contextmanager
-def _crew(session: Session) -> Iterator[Crew]:
-    """Who trains: workers on the cluster, or this process."""
-    if session.cluster is None:
-        yield Here(Workshop(session.data, session.model, session.device))
+def at_work(session: Session, where: int | OnRay, trials: int | None) -> Iterator[None]:
+    """The session has its workers: forks for each batch, or a crew on the cluster that it is connected to, from now on.
+
+    trials: how many there will be at most; None where nobody knows.
+    """
+    if isinstance(where, int):
+        session.workers = where
+        yield
         return
     from ravine.search.ray_crew import RayCrew
 
-    workshop = Workshop(session.data, session.model, session.cluster.device)
-    with RayCrew(session.cluster, workshop, session.watch.note) as crew:
-        yield crew
+    session.cluster = where
+    workshop = Workshop(session.data, session.model, where.device)
+    with RayCrew(where, workshop, session.watch.note) as session.crew:
+        session.crew.expect(trials)
+        yield
+    session.crew = None

@@ -20,6 +20,7 @@ from ravine.models import Model
 from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
 from ravine.search import OnRay, fit_trials, room_for
+from ravine.search.asynchronous import Crew
 from ravine.training import Kept, Saver
 
 __all__ = ["Session", "Silent", "Watcher", "default_batch_size"]
@@ -59,7 +60,8 @@ class Session:
     """One data set, one model, one seed. `pace` is learned on the way: seconds per trial and step.
 
     engine: of every population. saver: writes the state of the step that runs, and has the one to go on with.
-    workers: processes of this machine that a search trains in; this one alone where it is 1. cluster: where it trains instead.
+    workers: processes of this machine that a search trains in; this one alone where it is 1. cluster, crew: where it
+    trains instead, and the workers there.
     """
 
     data: Data
@@ -72,6 +74,7 @@ class Session:
     engine: Engine = "auto"
     workers: int = 1
     cluster: OnRay | None = None
+    crew: Crew | None = None
     saver: Saver = field(default_factory=Saver)
 
     def __post_init__(self) -> None:

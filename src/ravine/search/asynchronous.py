@@ -21,12 +21,13 @@ from typing import Any, Protocol
 from ravine.errors import WorkerError
 from ravine.search.failures import mended
 from ravine.search.halving import Outcome
+from ravine.search.messages import packed, unpacked
 from ravine.search.remote_run import Answer, Key, RemoteRun, tell
 from ravine.search.serving import Order, Served, Workshop
 from ravine.training import History, Kept, State, rank
 from ravine.types import Metrics
 
-__all__ = ["AsynchronousClimb", "Crew", "Decision", "Here", "WorkerLostError"]
+__all__ = ["AsynchronousClimb", "Crew", "Decision", "Here", "InPlace", "WorkerLostError"]
 
 TURN = 1.0  # seconds after which a run says how far it is
 TOLD_EVERY = 0.2  # seconds at least between two words on how far all are
@@ -186,8 +187,8 @@ class AsynchronousClimb:
         elif one.due:
             self._begin(one, "snapshot")
         elif run.step < self._stop(one) and not self._late:
-            until = min(self.deadline, time.monotonic() + TURN)
-            self._begin(one, "advance", self._stop(one) - run.step, deadline=until)
+            seconds = min(TURN, self.deadline - time.monotonic())
+            self._begin(one, "advance", self._stop(one) - run.step, seconds=seconds)
         else:
             self._begin(one, "evaluate")
 
@@ -408,7 +409,7 @@ class Here:
     """A crew of one: this process. It trains the runs in turn, and comes to what others come to."""
 
     def __init__(self, workshop: Workshop) -> None:
-        self._worker = _InPlace(Served(workshop=workshop))
+        self._worker = InPlace(Served(workshop=workshop))
 
     def take(self, run: RemoteRun) -> bool:
         run.worker = self._worker
@@ -423,18 +424,21 @@ class Here:
             run.worker.answer(run.key)
 
 
-class _InPlace:
-    """A worker that does what it is asked when its answer is wanted."""
+class InPlace:
+    """A worker that does what it is asked when its answer is wanted. Messages are packed as if they travelled: a state is
+    that of a moment, and the run trains on.
+    """
 
     def __init__(self, served: Served) -> None:
         self._served = served
-        self._asked: dict[Key, tuple[str, tuple[Any, ...], dict[str, Any]]] = {}
+        self._asked: dict[Key, bytes] = {}
 
     def ask(self, key: Key, method: str, *args: Any, **named: Any) -> None:
-        self._asked[key] = (method, args, named)
+        self._asked[key] = packed((method, args, named))
 
     def answer(self, key: Key) -> Answer:
-        return self._served.answer(key, *self._asked.pop(key))
+        answer: Answer = unpacked(packed(self._served.answer(key, *unpacked(self._asked.pop(key)))))
+        return answer
 
 
 def _worth(seen: Metrics, best: Metrics) -> tuple[float, float]:

@@ -54,6 +54,12 @@ class RayCrew:
         for member in self._members:
             self._ray.kill(member.actor)
 
+    def expect(self, runs: int | None) -> None:
+        """Begin workers for so many runs, as far as there is room; None: as many as there is room for."""
+        room = sum(count for count, _ in room_for(self.where))
+        for _ in range(room if runs is None else min(room, runs)):
+            self._begin()
+
     def take(self, run: RemoteRun) -> bool:
         for member in self._members:
             if member.free:
@@ -154,8 +160,6 @@ class _Member:
             self._runs = (self._runs - {key}) | {(*key, i) for i in range(len(args))}
         else:
             self._runs.add(key)
-        if "deadline" in named:  # clocks of two machines have nothing in common
-            named["deadline"] -= time.monotonic()
         self._asked[key] = self.actor.answer.remote(packed((key, method, args, named)))
 
     def answer(self, key: Key) -> Answer:
@@ -213,8 +217,6 @@ class _Trainer:
 
     def answer(self, message: bytes) -> bytes:
         key, method, args, named = unpacked(message)
-        if "deadline" in named:
-            named["deadline"] += time.monotonic()
         found = self._served.answer(key, method, args, named)
         if found.error is not None and not found.fault:
             sys.stderr.flush()

@@ -6,6 +6,7 @@ process.
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +68,8 @@ class Served:
     """Runs by key, and what becomes of a message to one of them.
 
     runs: those that are there already. workshop: for those that are ordered. A message is a key, the name of a method of
-    `Run`, and its arguments; beside these there are `build` (order, state to go on from or None) and `drop`.
+    `Run`, and its arguments; beside these there are `build` (order, state to go on from or None) and `drop`, and `seconds` in
+    place of a deadline, for clocks of two machines have nothing in common.
     """
 
     def __init__(self, runs: Mapping[Key, Run] | None = None, workshop: Workshop | None = None) -> None:
@@ -81,6 +83,8 @@ class Served:
         if method == "drop":
             self._runs.pop(key, None)
             return Answer(None, None, False, 0, [], [])
+        if "seconds" in named:
+            named = {"deadline": time.monotonic() + named["seconds"]}
         error: Exception | None = None
         value: Any = None
         try:
