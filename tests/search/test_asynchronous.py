@@ -194,7 +194,7 @@ def test_trials_that_cannot_be_built_or_raise_are_lost_and_the_others_go_on(work
     found = Climbed(Here(own), [made], keep=1.0)
     reasons = [found.outcomes[t].reason or "" for t in range(4)]
     assert reasons[:3] == ["", "raised ValueError: 0.4 is too high", ""]
-    assert reasons[3].startswith("raised ModelError")
+    assert reasons[3].startswith("raised SettingError: depth is 0.5")
     step = found.outcomes[1].step
     assert 0 < step < 50
     assert [said.split(":")[0] for said in found.said] == ["trial 3 could not begin", f"trial 1 ended at step {step}"]

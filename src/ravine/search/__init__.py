@@ -9,7 +9,7 @@ from ravine.search.hyperparameters import KNOWN, SEARCHED, applying, capped, che
 from ravine.search.importance import importance
 from ravine.search.known import known_settings
 from ravine.search.more_trials import expected_best, more_trials
-from ravine.search.on_ray import OnRay, connected, parse_workers, room_for
+from ravine.search.on_ray import OnRay, connected, parse_workers, room_for, the_ray
 from ravine.search.parse import parse_space
 from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan, waves
 from ravine.search.samplers import LEARNING_FROM, SAMPLERS, RepeatableSampler
@@ -64,5 +64,6 @@ __all__ = [
     "share_of",
     "structures",
     "survivors",
+    "the_ray",
     "waves",
 ]
