@@ -19,14 +19,15 @@ from tests.recipe.runs import content, differences
 
 import ravine
 from ravine import api
+from ravine.data import Data
 from ravine.errors import ModelError, SettingError
 from ravine.models import Model, mlp
 from ravine.recipe.session import Silent
 from ravine.search import Choice, Log, OnRay, connected, on_ray, the_ray
-from ravine.search.asynchronous import AsynchronousClimb
 from ravine.search.ray_crew import RayCrew
+from ravine.search.remote_run import RemoteRun
 from ravine.search.serving import Order, Workshop
-from ravine.training import History, Setting
+from ravine.training import Setting
 
 pytest.importorskip("ray", reason="workers on a cluster need ravine[ray]")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
@@ -159,7 +160,17 @@ def test_a_driver_that_is_killed_is_resumed_on_the_cluster_and_equals_its_replay
 ) -> None:
     nodes.join()
     words = ["search", "--data", "digits", "--model", factory, "--out", str(tmp_path / "cut"), "--workers", "auto"]
-    words += ["--trials", "12", "--epochs", "32", "--engine", "sequential", "--no-known", "--seed", "3"]
+    words += [
+        "--trials",
+        str(ASKED["trials"]),
+        "--epochs",
+        str(ASKED["epochs"]),
+        "--engine",
+        "sequential",
+        "--no-known",
+        "--seed",
+        "3",
+    ]
     words += ["--space", "lr=log(1e-3,0.1)", "optimizer=adamw"]
     driver = subprocess.Popen([sys.executable, "-c", COMMAND, *words], stderr=subprocess.PIPE, text=True)
     try:
@@ -183,28 +194,30 @@ def wait_for(folder: Path, pattern: str, process: subprocess.Popen[str]) -> None
         time.sleep(0.01)
 
 
-class Broken:
-    """Data that say something to standard error and fail where nobody may be blamed for it."""
-
-    @property
-    def train(self) -> Any:
-        print("the last thing it said", file=sys.stderr)
-        raise LookupError("our own mistake")
+def chatty(shape: tuple[int, ...], outputs: int) -> Any:
+    print("the last thing it said", file=sys.stderr)
+    return mlp(shape, outputs)
 
 
-def test_what_is_no_trials_fault_reaches_the_driver_with_its_traceback_and_the_end_of_the_log(nodes: Nodes) -> None:
+def test_what_is_no_trials_fault_reaches_the_driver_with_its_traceback_and_the_end_of_the_log(
+    nodes: Nodes, three_classes: Data
+) -> None:
     nodes.join()
-    where = OnRay("auto")
+    where, shape = OnRay("auto"), three_classes.input_shape
     order = Order({0: Setting()}, {}, steps=5, steps_per_epoch=5, probe=10, every=5)
-    model = Model("mlp", mlp, (2,), 2, {})
-    with connected(where), RayCrew(where, Workshop(Broken(), model)) as crew:  # type: ignore[arg-type]
+    workshop = Workshop(three_classes, Model("", chatty, shape, three_classes.outputs))
+    with connected(where), RayCrew(where, workshop) as crew:
         crew.expect(1)
-        climb = AsynchronousClimb([order], [5], crew, History())
-        with pytest.raises(Exception, match="our own mistake") as caught:
-            climb.go()
+        run = RemoteRun(None, (0,), [], [0], 0, 5, order.settings, {}, {})
+        while not crew.take(run):
+            crew.ready([])
+        assert run.build(order, None) == {}
+        with pytest.raises(Exception, match=r"evaluate.* takes 1 positional argument") as caught:
+            run._call("evaluate", "an argument too many")
     notes = "".join(caught.value.__notes__)
-    assert "in train" in notes
-    assert notes.rstrip().endswith("the last thing it said")
+    assert "Traceback" in notes
+    assert "The last lines of its log" in notes
+    assert "the last thing it said" in notes.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ravine.data import Data, from_arrays
-from ravine.errors import WorkerError
+from ravine.errors import SettingError, WorkerError
 from ravine.models import Model, mlp
 from ravine.search import Outcome, asynchronous
 from ravine.search.asynchronous import AsynchronousClimb, Decision, Here, InPlace, WorkerLostError
@@ -207,3 +207,11 @@ def test_at_the_deadline_every_trial_ends_as_it_stands_and_is_recorded_so(worksh
     assert all(decision.last for decision in late.decided if decision.step not in RUNGS)
     again = Climbed(Here(workshop), [order([0, 1], steps=5000)], decided=late.decided)
     assert again.outcomes == late.outcomes
+
+
+def test_decisions_of_another_search_are_refused(workshop: Workshop, whole: Climbed) -> None:
+    for orders, rungs in (([order(range(3))], RUNGS), (ORDERS, [15, 30, 40])):
+        with pytest.raises(
+            SettingError, match=r"decisions to follow are of another search: trials .* Ask for the same"
+        ):
+            AsynchronousClimb(orders, rungs, Here(workshop), History(), decided=whole.decided)

@@ -102,7 +102,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_gpu_that_no_worker_has_is_refused() -> None:
-    with pytest.raises(SettingError, match="device is cuda and worker-gpus is 0.* Write worker-gpus 1"):
+    with pytest.raises(SettingError, match=r"device is cuda and worker-gpus is 0.* Write worker-gpus 1"):
         ravine.tune("mlp", "digits", workers="ray", device="cuda")
 
 

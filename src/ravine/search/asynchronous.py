@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ravine.errors import WorkerError
+from ravine.errors import SettingError, WorkerError
 from ravine.search.failures import mended
 from ravine.search.halving import Outcome
 from ravine.search.messages import packed, unpacked
@@ -142,6 +142,7 @@ class AsynchronousClimb:
         self._fate: dict[int, dict[int, Decision]] = {}  # by trial and step
         self._reached: dict[int, list[tuple[float, float]]] = {}  # by step: the ranks of all judged there, rising
         for one in decided:
+            self._check_known(one)
             self._note(one)
         self._ascents = [self._begun(i, order) for i, order in enumerate(self.orders)]
 
@@ -277,6 +278,15 @@ class AsynchronousClimb:
     def _goes_on(self, trial: int, step: int) -> bool:
         decision = self._fate[trial][step]
         return not decision.last and trial in decision.stay
+
+    def _check_known(self, decision: Decision) -> None:
+        """Raise SettingError for a decision that no run of these could come to."""
+        trials = {trial for order in self.orders for trial in order.settings}
+        if decision.step > self.rungs[-1] or not decision.seen.keys() <= trials:
+            raise SettingError(
+                f"the decisions to follow are of another search: trials {sorted(decision.seen)} were judged at step "
+                f"{decision.step}, and here are {len(trials)} trials of {self.rungs[-1]} steps. Ask for the same trials and epochs."
+            )
 
     def _decide(self, run: RemoteRun, seen: dict[int, Metrics], *, last: bool) -> None:
         best = {trial: run.best[trial].validation for trial in seen}

@@ -42,7 +42,7 @@ class RayCrew:
         self._ray, self.where, self.say = the_ray(), where, say
         self._data = self._ray.put(workshop.data)
         self._model = self._ray.put(carried(workshop.model))
-        self._members: list[_Member] = []
+        self.members: list[_Member] = []  # those that are there, and those that are coming
         self._unmet, self._begun, self._looked = 0, 0, -math.inf
         self._left_out = 0  # places that stay empty, for what is there cannot be used
         self._manned = time.monotonic()  # when there was a worker last
@@ -51,7 +51,7 @@ class RayCrew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for member in self._members:
+        for member in self.members:
             self._ray.kill(member.actor)
 
     def expect(self, runs: int | None) -> None:
@@ -61,7 +61,7 @@ class RayCrew:
             self._begin()
 
     def take(self, run: RemoteRun) -> bool:
-        for member in self._members:
+        for member in self.members:
             if member.free:
                 run.worker = member
                 return True
@@ -71,7 +71,7 @@ class RayCrew:
     def ready(self, runs: Sequence[RemoteRun]) -> Sequence[RemoteRun]:
         self._grow()
         asked = {run.worker.asked(run.key): run for run in runs if isinstance(run.worker, _Member)}
-        coming = {member.hello: member for member in self._members if not member.here}
+        coming = {member.hello: member for member in self.members if not member.here}
         if not asked and not coming:
             time.sleep(TURN / 10)
             return []
@@ -88,12 +88,12 @@ class RayCrew:
     def drop(self, run: RemoteRun) -> None:
         if isinstance(run.worker, _Member):
             run.worker.drop(run.key)
-            self._members = [member for member in self._members if not member.lost]
+            self.members = [member for member in self.members if not member.lost]
 
     def _grow(self) -> None:
         """Begin workers for runs that wait, where there is room."""
         now, unmet, self._unmet = time.monotonic(), self._unmet, 0
-        if self._members:
+        if self.members:
             self._manned = now
         elif now - self._manned > PATIENCE:
             raise WorkerError(
@@ -102,8 +102,8 @@ class RayCrew:
         if not unmet or now - self._looked < LOOKED_FOR:
             return
         self._looked = now
-        room = sum(count for count, _ in room_for(self.where)) - len(self._members) - self._left_out
-        for _ in range(min(room, unmet - sum(not member.here for member in self._members))):
+        room = sum(count for count, _ in room_for(self.where)) - len(self.members) - self._left_out
+        for _ in range(min(room, unmet - sum(not member.here for member in self.members))):
             self._begin()
 
     def _begin(self) -> None:
@@ -114,7 +114,7 @@ class RayCrew:
             .options(**wanted)
             .remote(self._data, self._model, self.where.device, self.where.threads)
         )
-        self._members.append(_Member(self._ray, f"worker {self._begun}", actor))
+        self.members.append(_Member(self._ray, f"worker {self._begun}", actor))
 
     def _welcome(self, member: _Member) -> None:
         """A worker is there; one that cannot be used is sent away, and others go on."""
@@ -126,14 +126,14 @@ class RayCrew:
             if found["trouble"]:
                 raise SettingError(f"{member.name} cannot load the model: {found['trouble']}.")
         except InputError as wrong:
-            self._members.remove(member)
+            self.members.remove(member)
             self._ray.kill(member.actor)
-            if not any(other.here for other in self._members):
+            if not any(other.here for other in self.members):
                 raise
             self._left_out += 1
             self.say(f"{wrong} It is left out.")
         except self._ray.exceptions.RayError as error:
-            self._members.remove(member)
+            self.members.remove(member)
             self.say(f"{member.name} could not begin: {first_line(error)}")
 
 
