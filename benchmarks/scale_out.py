@@ -39,6 +39,7 @@ from ravine.search.serving import Order, Workshop
 from ravine.training import History, Run, Saver, Setting
 
 TRIALS, RUNGS = 100, [1]
+TUNED = 10  # trials of Ray Tune, which begins a process for each: a hundred take minutes
 MANY = 10_000
 
 Timed = Callable[[], Any]
@@ -114,7 +115,7 @@ def overhead(repeats: int, with_ray: bool) -> None:
             shown("(start of two workers: they import torch and ravine)", [time.perf_counter() - begun])
             shown("ravine on 2 workers of Ray", timed(lambda: climb(orders(4, TRIALS, 1), crew, RUNGS), repeats))
         if tune_is_there():
-            shown("Ray Tune, an empty trainable, 2 at a time", timed(ray_tune, 1))
+            shown(f"Ray Tune, {TUNED} trials of an empty trainable, 2 at a time", timed(ray_tune, 1))
         else:
             print("  Ray Tune cannot be imported here (it needs ray[tune]): left out")
 
@@ -133,12 +134,13 @@ def tune_is_there() -> bool:
 
 
 def ray_tune() -> None:
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     tune = importlib.import_module("ray.tune")
     with tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
             tune.with_resources(lambda config: {"loss": config["lr"]}, {"cpu": 1}),
             param_space={"lr": tune.loguniform(1e-4, 1)},
-            tune_config=tune.TuneConfig(num_samples=TRIALS, max_concurrent_trials=2),
+            tune_config=tune.TuneConfig(num_samples=TUNED, max_concurrent_trials=2),
             run_config=tune.RunConfig(storage_path=folder, verbose=0),
         )
         tuner.fit()
@@ -212,17 +214,14 @@ def compare(name: str, seconds: Callable[[int], float], repeats: int) -> None:
 
 def throughput(repeats: int) -> None:
     print("what a driver takes in a second, written to disk each")
-    for known in (100, 1000):
-        rates = []
-        for _ in range(repeats):
-            with tempfile.TemporaryDirectory() as folder:
-                saver, made = Saver(Path(folder)), [decision(k) for k in range(known)]
-                begun = time.perf_counter()
-                for k in range(20):
-                    made.append(decision(known + k))
-                    saver.decide("coarse halving", [one.record() for one in made])
-                rates.append(20 / (time.perf_counter() - begun))
-        shown(f"decisions of the halving, with {known:,} made before", rates, "/s")
+    rates = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            saver, begun = Saver(Path(folder)), time.perf_counter()
+            for k in range(200):
+                saver.note("coarse halving", decision(k).record())
+            rates.append(200 / (time.perf_counter() - begun))
+    shown("decisions of the halving", rates, "/s")
     shown("results told to the study", [tells_per_second() for _ in range(repeats)], "/s")
 
 

@@ -389,7 +389,7 @@ def _at_work(walk: Walk, own: Keywords) -> Iterator[None]:
     device = str(session.device) if isinstance(where, int) else "auto"
     with _staffed(where, session.model.factory, device), at_work(session, where, own["trials"]):
         yield
-    if any(value for name, value in session.saver.decisions.items() if name.endswith(" parts")):
+    if session.saver.decisions["noted"]:
         walk.folder.record(DECISIONS, session.saver.decisions)
 
 

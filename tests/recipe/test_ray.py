@@ -179,9 +179,10 @@ def test_a_driver_that_is_killed_is_resumed_on_the_cluster_and_equals_its_replay
         driver.kill()
         driver.communicate()
     assert driver.returncode == -signal.SIGKILL
-    made = json.loads((tmp_path / "cut" / "resume" / "progress.json").read_text())["decided"]["coarse halving"]
+    lines = (tmp_path / "cut" / "resume" / "coarse halving.jsonl").read_text().splitlines()
+    made = [json.loads(line) for line in lines]
     ravine.resume(tmp_path / "cut")
-    assert json.loads((tmp_path / "cut" / "decisions.json").read_text())["coarse halving"] == made
+    assert json.loads((tmp_path / "cut" / "decisions.json").read_text())["noted"]["coarse halving"] == made
     searched(factory, tmp_path / "here", replay=tmp_path / "cut")
     assert differences(found_in(tmp_path / "cut"), found_in(tmp_path / "here")) == []
 

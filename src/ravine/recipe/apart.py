@@ -78,8 +78,8 @@ def climb_apart(
         saver.safe()
         watch.advance(step / rungs[-1], f"{trials} trials, on average at step {step:,}")
 
-    def decided(decisions: Sequence[Decision]) -> None:
-        saver.decide(name, [one.record() for one in decisions])
+    def decided(decision: Decision) -> None:
+        saver.note(name, decision.record())
 
     def snapshot() -> State:
         return {"climb": climb.snapshot(), "history": history.snapshot()}
@@ -91,7 +91,7 @@ def climb_apart(
         history,
         least=least,
         deadline=deadline,
-        decided=[Decision.of(record) for record in saver.decided(name, list)],
+        decided=[Decision.of(record) for record in saver.noted(name)],
         say=watch.note,
     )
     if saved := saver.load(phase):

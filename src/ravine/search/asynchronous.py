@@ -160,9 +160,9 @@ class AsynchronousClimb:
         *,
         on_rung: Callable[[int, Mapping[int, Metrics]], None] = lambda _step, _metrics: None,
         on_slice: Callable[[int, int], None] = lambda _step, _trials: None,
-        on_decided: Callable[[Sequence[Decision]], None] = lambda _all: None,
+        on_decided: Callable[[Decision], None] = lambda _decision: None,
     ) -> dict[int, Outcome]:
-        """Climb what is left. on_decided: given all decisions when one is made, before it is followed and on_rung is told.
+        """Climb what is left. on_decided: given each decision that is made, before it is followed and on_rung is told.
 
         on_slice: told (mean step of all trials, trials alive) as time goes by, when a snapshot may be taken.
         """
@@ -297,7 +297,7 @@ class AsynchronousClimb:
             wanted = max(self.least, math.ceil(self.share * len(ranks)))
             stay = [trial for trial in finite if rank(best[trial]) >= ranks[-min(wanted, len(ranks))]]
         self._note(Decision(run.step, seen, best, stay if not last else list(seen), last))
-        self._on_decided(self.decided)
+        self._on_decided(self.decided[-1])
 
     def _note(self, decision: Decision) -> None:
         self.decided.append(decision)
