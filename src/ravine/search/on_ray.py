@@ -157,11 +157,11 @@ def _connect(ray: Any, where: OnRay) -> None:
     host = "" if address is None else address.removeprefix("ray://").rpartition(":")[0]
     place = LOOPBACK if address is None else host if host.startswith("127.") and "://" not in address else None
     more: dict[str, Any] = {} if address else {"include_dashboard": False}
-    if address is None or "://" not in address:
-        more |= {"configure_logging": True, "logging_level": logging.ERROR, "_node_ip_address": place}
+    if place is not None:
+        more["_node_ip_address"] = place
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address or "local", log_to_driver=False, **more)
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **more)
     except Exception as error:  # Ray raises RuntimeError, ConnectionError, ValueError and others
         raise SettingError(
             f"workers is {where.address!r}, and Ray says: {' '.join(str(error).split())[:400]}"
