@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
@@ -20,7 +20,8 @@ from torch import nn
 from ravine.data import MemorySplit, read_labelled
 from ravine.errors import InputError, SettingError, WorkerError, WriteError, nearest
 from ravine.launched import launched
-from ravine.models import factory_settings
+from ravine.models import MODELS, factory_settings, find_factory
+from ravine.recipe.apart import DECISIONS, at_work, decisions_of
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.faults import Asked
 from ravine.recipe.folder import Folder, recorded_answers
@@ -37,7 +38,17 @@ from ravine.recipe.session import Watcher
 from ravine.recipe.shared import begun_together, silenced
 from ravine.recipe.walk import OPTIMIZERS, Walk, Wanted
 from ravine.reports import write_report
-from ravine.search import SAMPLERS, Choice, Space, check_names, check_workers, samples
+from ravine.search import (
+    SAMPLERS,
+    Choice,
+    OnRay,
+    Space,
+    check_names,
+    check_workers,
+    connected,
+    parse_workers,
+    samples,
+)
 from ravine.training import Ensemble, Setting, load, outputs_of, read_json
 from ravine.training.shared import Sharing, Team
 from ravine.types import Metrics
@@ -56,6 +67,9 @@ def tune(
     trials: int | None = None,
     keep_going: bool = False,
     inspect: bool = False,
+    workers: int | str = 1,
+    worker_cpus: float = 1.0,
+    worker_gpus: float = 0.0,
     **options: Unpack[Options],
 ) -> Result:
     """Walk the whole recipe: check, learning-rate range, search, read the curves, hand back the best.
@@ -66,12 +80,15 @@ def tune(
     trials: how many per phase; planned from the budget when not given.
     A failed step ends the walk (`Result.best` is None) unless keep_going.
     inspect: measure the curvature around the best model too, in an eighth of the budget, a minute at most.
+    workers, worker_cpus, worker_gpus: as for `run_search`, of its steps 4 and 5.
     Raises InputError for anything that cannot be used, before the folder is made.
     """
     check_names(space or {}, factory_settings(make_model))
     _check_counts(trials=trials)
-    own = {"space": space, "trials": trials, "keep_going": keep_going, "inspect": inspect}
-    return _run("tune", make_model, data, own, options)
+    where = parse_workers(workers, worker_cpus, worker_gpus)
+    own = {"space": space, "trials": trials, "keep_going": keep_going, "inspect": inspect, **_words(where)}
+    with _staffed(where, make_model, options.get("device", "auto")):
+        return _run("tune", make_model, data, own, options)
 
 
 def run_search(
@@ -83,7 +100,10 @@ def run_search(
     epochs: int | None = None,
     sampler: str = "random",
     known: bool = True,
-    workers: int = 1,
+    workers: int | str = 1,
+    worker_cpus: float = 1.0,
+    worker_gpus: float = 0.0,
+    replay: str | Path | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """Steps 4 to 6 of the recipe: search, refine, read the curves, hand back the best. (`ravine.search` is the package.)
@@ -93,17 +113,45 @@ def run_search(
     trials: in all, three quarters of them coarse; epochs: of the longest trial, the coarse ones are a quarter as long. Both
     are planned from the budget when not given; where both are given, no clock decides anything.
     sampler: random, grid, sobol, halton, tpe or gp. known: whether a few settings known to be good are tried first.
-    workers: processes that train side by side on the CPU, sharing the cores; this one alone where it is 1.
+    workers: processes that train side by side on the CPU, sharing the cores; this one alone where it is 1. Or workers on the
+    nodes of a cluster, under asynchronous halving: ray (one that runs here, or a new one), auto (one that runs) or
+    ray://HOST:PORT; each takes worker_cpus and worker_gpus, fractions of which may be shared.
+    replay: the folder of a finished search that was asked for the same: what was decided there, of the plan and of every
+    trial under asynchronous halving, is followed, with whatever workers.
     Raises DataError, ModelError or SettingError, one line each, for what was asked wrongly, and
     WorkerError when a worker is killed.
     """
     check_names(space or {}, factory_settings(make_model))
     _check_counts(trials=trials, epochs=epochs)
-    check_workers(workers, device_of(options.get("device", "auto")))
+    where = parse_workers(workers, worker_cpus, worker_gpus)
     if sampler not in SAMPLERS:
         raise SettingError(f"sampler is {sampler!r}; {nearest(sampler, SAMPLERS)}")
-    own = {"space": space, "trials": trials, "epochs": epochs, "sampler": sampler, "known": known, "workers": workers}
-    return _run("search", make_model, data, own, options)
+    own = {"space": space, "trials": trials, "epochs": epochs, "sampler": sampler, "known": known, **_words(where)}
+    if replay is not None:
+        own["replay"] = str(replay)
+        decisions_of(Path(replay))
+    with _staffed(where, make_model, options.get("device", "auto")):
+        return _run("search", make_model, data, own, options)
+
+
+def _words(where: int | OnRay) -> dict[str, Any]:
+    """What was said of workers, as config.json keeps it."""
+    if isinstance(where, int):
+        return {"workers": where}
+    return {"workers": where.address, "worker_cpus": where.cpus, "worker_gpus": where.gpus}
+
+
+def _staffed(where: int | OnRay, make_model: MakeModel | nn.Module, device: str) -> AbstractContextManager[None]:
+    """Where there are the workers that are asked for. Raises SettingError or ModelError where there cannot be."""
+    if isinstance(where, int):
+        check_workers(where, device_of(device))
+        return nullcontext()
+    if device not in ("auto", "cpu") and not where.gpus:
+        raise SettingError(
+            f"device is {device} and worker-gpus is 0: workers have the GPUs that are asked for. Write worker-gpus 1."
+        )
+    factory = find_factory(make_model) if isinstance(make_model, str) else make_model
+    return connected(where, None if factory in MODELS.values() else factory)
 
 
 def _check_counts(**counts: int | None) -> None:
@@ -190,6 +238,7 @@ def resume(
     data: Any = None,
     make_model: MakeModel | nn.Module | None = None,
     test: Any = None,
+    workers: int | str | None = None,
     watch: Watcher | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     started: float | None = None,
@@ -199,6 +248,8 @@ def resume(
     At most half a minute of training is repeated; what the budget has left is what is left to decide with. A run that has
     finished is not touched, and its result comes back.
     data, test, make_model: what was given by a Python program and no folder holds, or where the data lie now.
+    workers: of a search, in place of those that it was begun with; what was begun on a cluster goes on in this process
+    where it is a number, by the decisions that were made.
     Raises FolderError for a folder without a run and for one that another process holds, DataError for other examples.
     """
     place = Folder.reopen(folder) if launched().leads else Folder(Path(folder))
@@ -207,6 +258,10 @@ def resume(
             return Result.of(read_json(Path(folder) / "result.json"))
         request = read_request(Path(folder), known=WORK)
         model, found, own, options = request.again(data, make_model, test)
+        if workers is not None:
+            if "workers" not in own:
+                raise SettingError(f"workers is {workers!r}, and the run in {folder} is no search: it has none.")
+            own |= {"worker_cpus": 1.0, "worker_gpus": 0.0, **_words(parse_workers(workers))}
         given: Any = {**options, "watch": watch, "on_epoch": on_epoch, "started": started}
         return _run(request.work, model, found, own, given, again=place)
 
@@ -318,14 +373,31 @@ def _tune(walk: Walk, own: Keywords, source: Keywords) -> Result:
     walk.space, walk.keep_going, walk.inspected = own["space"], own["keep_going"], own["inspect"]
     if own["trials"] is not None:
         walk.wanted = Wanted({"coarse": own["trials"], "refine": own["trials"]})
-    return walk.tune(source)
+    with _at_work(walk, own):
+        return walk.tune(source)
 
 
 def _search(walk: Walk, own: Keywords, source: Keywords) -> Result:
-    walk.space, walk.session.workers = own["space"], own.get("workers", 1)  # older folders have none recorded
-    check_workers(walk.session.workers, walk.session.device)
+    walk.space = own["space"]
     walk.wanted = Wanted.of(own["trials"], own["epochs"], sampler=own["sampler"], known=own["known"])
-    return walk.seek(source, walk.lr_range() if _unrated(own) else {})
+    if own.get("replay"):
+        walk.session.saver.follow(decisions_of(Path(own["replay"])))
+    with _at_work(walk, own):
+        return walk.seek(source, walk.lr_range() if _unrated(own) else {})
+
+
+@contextmanager
+def _at_work(walk: Walk, own: Keywords) -> Iterator[None]:
+    """The session of a walk has its workers. What was decided with those of a cluster is kept, for a replay."""
+    where = parse_workers(
+        own.get("workers", 1), own.get("worker_cpus", 1.0), own.get("worker_gpus", 0.0)
+    )  # older folders have none
+    session = walk.session
+    device = str(session.device) if isinstance(where, int) else "auto"
+    with _staffed(where, session.model.factory, device), at_work(session, where, own["trials"]):
+        yield
+    if session.saver.decisions["noted"]:
+        walk.folder.record(DECISIONS, session.saver.decisions)
 
 
 def _unrated(own: Keywords) -> bool:

@@ -249,3 +249,22 @@ def test_what_is_over_is_deleted(make: Callable[[], Saver], tmp_path: Path) -> N
     assert files(tmp_path) == ["coarse-000001.safetensors", "progress.json", "refine.7-000001.safetensors"]
     one.finish()
     assert not tmp_path.exists()
+
+
+def test_notes_are_kept_in_order_a_broken_last_line_is_forgotten_and_another_run_may_follow(tmp_path: Path) -> None:
+    one = Saver(tmp_path / "one")
+    (tmp_path / "one").mkdir()
+    one.decide("parts", 4)
+    for step in (10, 20):
+        one.note("coarse halving", {"step": step, "loss": float("nan")})
+    with (tmp_path / "one" / "coarse halving.jsonl").open("a") as file:
+        file.write('{"step": 3')  # killed here
+    again, noted = Saver(tmp_path / "one"), [{"step": 10, "loss": None}, {"step": 20, "loss": None}]
+    assert again.noted("coarse halving") == noted
+    again.note("coarse halving", {"step": 30})
+    (tmp_path / "other").mkdir()
+    other = Saver(tmp_path / "other")
+    other.decide("parts", 5)
+    for _ in range(2):
+        other.follow(Saver(tmp_path / "one").decisions)
+        assert other.decisions == {"decided": {"parts": 5}, "noted": {"coarse halving": [*noted, {"step": 30}]}}

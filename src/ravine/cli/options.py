@@ -88,6 +88,16 @@ SearchSpace = Annotated[
         "optimizer=sgd,adamw. May be repeated.",
     ),
 ]
+Workers = Annotated[
+    str,
+    typer.Option(
+        "--workers",
+        help="Processes here that share the CPU's cores, by their number; or workers of Ray: ray (one that runs here, or a new "
+        "one), auto (a cluster that runs) or ray://HOST:PORT.",
+    ),
+]
+WorkerCpus = Annotated[float, typer.Option("--worker-cpus", help="Cores of each worker on Ray.")]
+WorkerGpus = Annotated[float, typer.Option("--worker-gpus", help="GPUs of each worker on Ray; 0.25: four share one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Config = Annotated[
     Path | None,

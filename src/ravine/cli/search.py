@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,9 +34,13 @@ def search(
     engine: Annotated[
         str, typer.Option("--engine", help="population: many trials at once; sequential: one after another.")
     ] = "population",
-    workers: Annotated[
-        int, typer.Option("--workers", help="Processes that train side by side on the CPU, sharing its cores.")
-    ] = 1,
+    workers: options.Workers = "1",
+    worker_cpus: options.WorkerCpus = 1.0,
+    worker_gpus: options.WorkerGpus = 0.0,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="Follow what was decided in this folder, of a search with workers on a cluster."),
+    ] = None,
     known: Annotated[
         bool, typer.Option("--known/--no-known", help="Try a few settings known to be good first.")
     ] = True,
@@ -58,6 +63,9 @@ def search(
             sampler=sampler,
             known=known,
             workers=workers,
+            worker_cpus=worker_cpus,
+            worker_gpus=worker_gpus,
+            replay=replay,
             engine=ENGINES[engine],
             watch=watch,
         )

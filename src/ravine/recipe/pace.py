@@ -18,7 +18,8 @@ def measure_pace(session: Session, optimizer: str, model: Model | None = None) -
     """Seconds per trial and step, an evaluation per epoch (or per 50 steps) included. model: the session's if not given.
 
     A small population is trained for a few steps and thrown away; what was measured in an earlier step of
-    the recipe may be minutes old, and other programs use the machine too.
+    the recipe may be minutes old, and other programs use the machine too. Workers on a cluster are taken to be as fast as
+    this machine, each, and to train at the same time.
     """
     count = min(TRIALS, session.most)
     settings = [
@@ -40,4 +41,4 @@ def measure_pace(session: Session, optimizer: str, model: Model | None = None) -
     middle = time.perf_counter()
     run.evaluate()
     end = time.perf_counter()
-    return ((middle - start) / STEPS + (end - middle) / max(session.steps_per_epoch, 50)) / count
+    return ((middle - start) / STEPS + (end - middle) / max(session.steps_per_epoch, 50)) / count / session.side_by_side

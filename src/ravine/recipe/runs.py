@@ -11,9 +11,10 @@ from ravine.engines.memory import out_of_memory
 from ravine.recipe.session import Session
 from ravine.search import Asked
 from ravine.search.failures import reason_of
+from ravine.search.serving import Order
 from ravine.training import History, Run, Setting
 
-__all__ = ["PROBE", "Built", "make_runs", "model_settings", "of_model", "shared_out"]
+__all__ = ["PROBE", "Built", "make_orders", "make_runs", "model_settings", "of_model", "shared_out"]
 
 PROBE = 5_000
 """Rows looked at per evaluation, of training and of validation each: accuracy to within 0.3 % where it is near 95 %."""
@@ -73,16 +74,46 @@ def make_runs(
         )
 
     built = Built()
+    for group in shared_out(_groups(session, asked, fixed, built), session.workers):
+        built.runs += _sound(group, make, built)
+    if built.first is not None and not built.runs:
+        raise built.first
+    return built
+
+
+def make_orders(
+    session: Session, asked: Sequence[Asked], *, steps: int, fixed: Mapping[str, Any], every: int, parts: int
+) -> tuple[list[Order], dict[int, str]]:
+    """As `make_runs`, of runs that are built where they train; (orders, why trials are lost). About as many as `parts`."""
+
+    def order(group: Sequence[Asked]) -> Order:
+        settings = {one.number: _setting(session, one, fixed) for one in group}
+        size = min(next(iter(settings.values())).batch_size, len(session.data.train))
+        return Order(
+            settings,
+            model_settings(session, group[0]) or dict(session.model.settings),
+            steps=steps,
+            steps_per_epoch=len(session.data.train) // size,
+            probe=PROBE,
+            every=every,
+            engine=session.engine,
+        )
+
+    built = Built()
+    orders = [order(group) for group in shared_out(_groups(session, asked, fixed, built), parts)]
+    if built.first is not None and not orders:
+        raise built.first
+    return orders, built.lost
+
+
+def _groups(session: Session, asked: Sequence[Asked], fixed: Mapping[str, Any], built: Built) -> list[list[Asked]]:
+    """The trials by structure; those whose setting raises are lost."""
     groups: dict[str, list[Asked]] = {}
     for one in asked:
         setting = built.attempt(one, lambda one=one: _setting(session, one, fixed))  # type: ignore[misc]
         if setting is not None:
             groups.setdefault(repr((setting.structure, model_settings(session, one))), []).append(one)
-    for group in shared_out([group for _, group in sorted(groups.items())], session.workers):
-        built.runs += _sound(group, make, built)
-    if built.first is not None and not built.runs:
-        raise built.first
-    return built
+    return [group for _, group in sorted(groups.items())]
 
 
 def shared_out(groups: Sequence[Sequence[Asked]], workers: int) -> list[Sequence[Asked]]:

@@ -19,7 +19,8 @@ from ravine.errors import ModelError
 from ravine.models import Model
 from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
-from ravine.search import fit_trials
+from ravine.search import OnRay, fit_trials, room_for
+from ravine.search.asynchronous import Crew
 from ravine.training import Kept, Saver
 from ravine.training.shared import Team
 
@@ -60,7 +61,8 @@ class Session:
     """One data set, one model, one seed. `pace` is learned on the way: seconds per trial and step.
 
     engine: of every population. saver: writes the state of the step that runs, and has the one to go on with.
-    workers: processes that a search trains in; this one alone where it is 1. team: those that train one setting together.
+    workers: processes of this machine that a search trains in; this one alone where it is 1. cluster, crew: where it
+    trains instead, and the workers there. team: the processes that train one setting together.
     """
 
     data: Data
@@ -72,6 +74,8 @@ class Session:
     pace: float = math.nan
     engine: Engine = "auto"
     workers: int = 1
+    cluster: OnRay | None = None
+    crew: Crew | None = None
     saver: Saver = field(default_factory=Saver)
     team: Team | None = None
 
@@ -110,8 +114,13 @@ class Session:
 
     @property
     def most(self) -> int:
-        """How many trials of the model may be trained at once."""
+        """How many trials of the model may be trained at once, in one place."""
         return fit_trials(self.trial_bytes, memory=self.memory)
+
+    @property
+    def side_by_side(self) -> int:
+        """How many workers on a cluster train at the same time."""
+        return 1 if self.cluster is None else max(1, sum(count for count, _ in room_for(self.cluster)))
 
     @property
     def steps_per_epoch(self) -> int:

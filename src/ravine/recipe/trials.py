@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from ravine.engines.memory import out_of_memory
+from ravine.recipe.apart import climb_apart, parts_for
 from ravine.recipe.runs import Built, make_runs, model_settings, of_model
 from ravine.recipe.session import Session, seconds_left
 from ravine.search import Asked, Climb, Outcome, Plan, Space, Study, waves
@@ -68,7 +69,11 @@ def carry_out(
     A phase that was cut short goes on from its last state; one that is over is told again and trains nothing.
     """
     found = Search(phase, spaces, asked, {}, {})
-    begun = 0
+    parts, begun = session.saver.decided(f"{phase} parts", lambda: parts_for(session, len(asked))), 0
+    if parts:
+        more: dict[str, Any] = {"fixed": fixed, "every": every, "least": least, "deadline": deadline}
+        found.outcomes, found.kept = climb_apart(session, study, phase, asked, history, rungs, parts=parts, **more)
+        begun = len(asked)
     while begun < len(asked):
         ahead = _waves(session, phase, asked)
         wave, left = next((asked[a:b], len(ahead) - i) for i, (a, b) in enumerate(ahead) if a == begun)

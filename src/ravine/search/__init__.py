@@ -9,6 +9,7 @@ from ravine.search.hyperparameters import KNOWN, SEARCHED, applying, capped, che
 from ravine.search.importance import importance
 from ravine.search.known import known_settings
 from ravine.search.more_trials import expected_best, more_trials
+from ravine.search.on_ray import OnRay, connected, parse_workers, room_for, the_ray
 from ravine.search.parse import parse_space
 from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan, waves
 from ravine.search.samplers import LEARNING_FROM, SAMPLERS, RepeatableSampler
@@ -29,6 +30,7 @@ __all__ = [
     "Distribution",
     "Int",
     "Log",
+    "OnRay",
     "Outcome",
     "Plan",
     "RepeatableSampler",
@@ -45,6 +47,7 @@ __all__ = [
     "climb",
     "coarse_plan",
     "comparable",
+    "connected",
     "edge_of",
     "expected_best",
     "fit_trials",
@@ -53,11 +56,14 @@ __all__ = [
     "known_settings",
     "more_trials",
     "parse_space",
+    "parse_workers",
     "refine_plan",
+    "room_for",
     "same_ranges",
     "samples",
     "share_of",
     "structures",
     "survivors",
+    "the_ray",
     "waves",
 ]

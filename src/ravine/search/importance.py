@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from ravine.randomness import derive
 from ravine.search.comparable import Compared
@@ -89,6 +88,8 @@ def _study(trials: Sequence[Compared]) -> optuna.Study:
 
 def _measured(study: optuna.Study, names: Sequence[str], ranks: Sequence[float]) -> dict[str, float]:
     """What PED-ANOVA makes of the trials, in the study's order, by their ranks."""
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # it loads scikit-learn: seconds
+
     evaluator = PedAnovaImportanceEvaluator(target_quantile=QUANTILE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that low is good is as we want it

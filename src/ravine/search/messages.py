@@ -21,7 +21,7 @@ __all__ = ["packed", "unpacked"]
 
 
 def packed(value: Any) -> bytes:
-    """The value as bytes for `unpacked`. Tensors lose their graph and their sharing of memory.
+    """The value as bytes for `unpacked`. Tensors lose their graph and their sharing of memory, and arrive on the CPU.
 
     >>> unpacked(packed({"grad": torch.ones(2), "error": ArithmeticError("too high")}))
     {'grad': tensor([1., 1.]), 'error': ArithmeticError('too high')}
@@ -39,7 +39,7 @@ def unpacked(message: bytes) -> Any:
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Tensor):
-            dense = value.detach().contiguous()
+            dense = value.detach().cpu().contiguous()
             own = None if value.is_contiguous() or 0 in value.stride() else value.stride()
             return _tensor, (value.dtype, tuple(value.shape), own, dense.view(-1).view(torch.uint8).numpy().tobytes())
         if isinstance(value, Exception) and out_of_memory(value):

@@ -6,16 +6,17 @@ What belongs to all runs together is on this side: the best weights of each tria
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from ravine.training import Kept, Run, Setting
+from ravine.engines import StepRecord
+from ravine.training import History, Kept, Run, Setting
 from ravine.types import Metrics
 
-__all__ = ["Answer", "AnyRun", "EpochRow", "Key", "RemoteRun", "StepRow", "Worker", "handed_over"]
+__all__ = ["Answer", "AnyRun", "EpochRow", "Key", "RemoteRun", "StepRow", "Worker", "handed_over", "tell"]
 
 Key = tuple[int, ...]
 """The name of a run, by which runs are ordered: (2,) is the third of those handed over, (2, 0) and (2, 1) its halves."""
@@ -60,7 +61,7 @@ class Worker(Protocol):
 class RemoteRun:
     """What a climb needs of a `Run`, under the same names and with the same meaning. One method of it is under way at a time."""
 
-    worker: Worker
+    worker: Worker | None  # None: it waits for one
     key: Key
     rows: list[tuple[Key, StepRow | EpochRow]]  # of all runs, until they are sorted into the history
     trials: list[int]
@@ -74,8 +75,19 @@ class RemoteRun:
 
     def begin(self, method: str, *args: Any, **named: Any) -> None:
         """Set the worker to a method that will be called next, with the same arguments; until then others may begin theirs."""
+        assert self.worker is not None
         self.worker.ask(self.key, method, *args, **named)
         self._begun = True
+
+    def forget(self) -> None:
+        """What was begun, and what was seen since the history was told, is given up: the worker is no more."""
+        self._begun = False
+        self.rows.clear()
+
+    def build(self, order: Any, saved: Mapping[str, Any] | None) -> dict[int, str]:
+        """Where the worker is one that takes orders: why trials are lost that cannot be built."""
+        lost: dict[int, str] = self._call("build", order, saved)
+        return lost
 
     def advance(self, steps: int, *, deadline: float = math.inf) -> bool:
         return bool(self._call("advance", steps, deadline=deadline))
@@ -114,6 +126,7 @@ class RemoteRun:
         if not self._begun:
             self.begin(method, *args, **named)
         self._begun = False
+        assert self.worker is not None
         answer = self.worker.answer(self.key)
         self.step = answer.step
         self.rows += [(self.key, row) for row in answer.rows]
@@ -144,3 +157,12 @@ def handed_over(run: Run, worker: Worker, key: Key, rows: list[tuple[Key, StepRo
         run.model_settings,
         dict(run.best),
     )
+
+
+def tell(history: History, rows: Iterable[tuple[Key, StepRow | EpochRow]]) -> None:
+    """Write rows of runs into the history, in this order."""
+    for _, row in rows:
+        if isinstance(row, StepRow):
+            history.step(row.trials, row.step, row.lr, StepRecord(*row.record))
+        else:
+            history.epoch(**row.row)

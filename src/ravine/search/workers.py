@@ -16,21 +16,19 @@ import signal
 import sys
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
 import torch
 
-from ravine.engines import StepRecord
 from ravine.engines.allocator import give_back
 from ravine.errors import SettingError, WorkerError
 from ravine.search.messages import packed, unpacked
-from ravine.search.remote_run import Answer, EpochRow, Key, RemoteRun, StepRow, handed_over
+from ravine.search.remote_run import Answer, EpochRow, Key, RemoteRun, StepRow, handed_over, tell
+from ravine.search.serving import Served
 from ravine.training import History, Run
 
 __all__ = ["Workers", "check_workers", "places"]
@@ -119,11 +117,7 @@ class Workers:
     def tell(self) -> None:
         """Tell the history what has been seen since the last time. Call it when no run is under way."""
         rows, self._rows[:] = sorted(self._rows, key=lambda seen: (seen[1].step, seen[0])), []
-        for _, row in rows:
-            if isinstance(row, StepRow):
-                self.history.step(row.trials, row.step, row.lr, StepRecord(*row.record))
-            else:
-                self.history.epoch(**row.row)
+        tell(self.history, rows)
 
     def close(self) -> None:
         """End the processes."""
@@ -216,60 +210,8 @@ def _end_with(parent: int) -> None:
 def _serve(connection: Connection, runs: dict[Key, Run], threads: int) -> None:
     """Do as asked until nobody is left to ask."""
     torch.set_num_threads(threads)
-    seen = _Seen()
-    for run in runs.values():
-        run.history, run.between = seen, _nothing
-        _new_best(run)
+    served = Served(runs)
     with suppress(EOFError, OSError):
         while True:
             key, method, args, named = unpacked(connection.recv_bytes())
-            connection.send_bytes(packed((key, _answer(runs, key, method, args, named, seen))))
-
-
-def _answer(
-    runs: dict[Key, Run], key: Key, method: str, args: Sequence[Any], named: dict[str, Any], seen: _Seen
-) -> Answer:
-    run, error = runs[key], None
-    value: Any = None
-    try:
-        value = getattr(run, method)(*args, **named)
-    except Exception as raised:
-        error = raised
-    fault, run.fault = error is not None and error is run.fault, None
-    if error is not None and not fault:
-        error.add_note("".join(traceback.format_exception(error)))  # where it was raised does not travel by itself
-    if method == "split" and error is None:
-        parts: list[Run] = value
-        value = [list(part.best) for part in parts]
-        del runs[key]
-        runs.update({(*key, i): part for i, part in enumerate(parts)})
-    return Answer(value, error, fault, run.step, seen.taken(), _new_best(run))
-
-
-def _new_best(run: Run) -> list[dict[str, Any]]:
-    """The best weights that are new, to be sent; a record without weights is left, to which later ones are compared."""
-    new = [kept for kept in run.best.values() if kept.state]
-    run.best |= {kept.trial: replace(kept, state={}) for kept in new}
-    return [{name: value for name, value in kept.snapshot().items() if name != "model_settings"} for kept in new]
-
-
-class _Seen(History):
-    """Rows on their way to the history."""
-
-    def __init__(self) -> None:
-        self._rows: list[StepRow | EpochRow] = []
-
-    def step(self, trials: Sequence[int], step: int, lr: Sequence[float], record: StepRecord) -> None:
-        self._rows.append(StepRow(step, tuple(trials), list(lr), torch.stack(record)))
-
-    def epoch(self, **row: float) -> None:
-        self._rows.append(EpochRow(int(row["step"]), row))
-
-    def taken(self) -> list[StepRow | EpochRow]:
-        """The rows since the last time."""
-        rows, self._rows = self._rows, []
-        return rows
-
-
-def _nothing() -> None:
-    """A worker writes no states."""
+            connection.send_bytes(packed((key, served.answer(key, method, args, named))))

@@ -59,7 +59,7 @@ def cannot_write(path: Path, error: OSError) -> WriteError:
 
 def write_json(path: Path, record: Any) -> Path:
     """A record as JSON; a number that is not finite becomes null, as JSON has none."""
-    text = json.dumps(_plain(record), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(plain(record), indent=1, allow_nan=False) + "\n"
     return write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
@@ -75,11 +75,11 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

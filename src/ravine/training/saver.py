@@ -7,19 +7,21 @@ take the same steps again. Time decides only when a state is written, never what
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ravine.errors import FolderError
-from ravine.training.files import read_json, write_json
+from ravine.training.files import cannot_write, plain, read_json, write_atomically, write_json
 from ravine.training.snapshots import State, read_snapshot, write_snapshot
 
 __all__ = ["Saver"]
@@ -28,6 +30,8 @@ EVERY, LONGEST = 20.0, 30.0
 """Seconds from one state written to the next; the longest for those that take long to write."""
 
 SHARE = 0.02  # of the time that writing may take
+
+NOTES = ".jsonl"
 
 KEPT = 2  # states of a phase: one to fall back to
 
@@ -49,6 +53,7 @@ class Saver:
         self._progress: dict[str, Any] = {"spent": 0.0, "decided": {}}
         if folder is not None and (folder / "progress.json").exists():
             self._progress = read_json(folder / "progress.json")
+        self._noted: dict[str, list[Any]] = {}
         self._phase = ""
         self._snapshot: Callable[[], State] | None = None
         self._due, self._cost, self._failed = math.inf, 0.0, False
@@ -69,6 +74,43 @@ class Saver:
         """Write down a decision, in place of an earlier one."""
         self._progress["decided"][name] = value
         self._write_progress()
+
+    def note(self, name: str, record: Any) -> None:
+        """Write down one more of many decisions under one name; it is on the disk when this returns.
+
+        Each is a line of a file of its own, for `decide` writes all that was decided every time.
+        """
+        self.noted(name).append(record)
+        if self.folder is not None:
+            path = self.folder / f"{name}{NOTES}"
+            try:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(plain(record), allow_nan=False) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise cannot_write(path, error) from error
+
+    def noted(self, name: str) -> list[Any]:
+        """What was noted under a name, in order."""
+        if name not in self._noted:
+            self._noted[name] = _whole_lines(self.folder / f"{name}{NOTES}") if self.folder is not None else []
+        return self._noted[name]
+
+    @property
+    def decisions(self) -> dict[str, Any]:
+        """All that was decided and noted, by name, for another run to `follow`."""
+        files = self.folder.glob(f"*{NOTES}") if self.folder is not None else ()
+        names = {*self._noted, *(path.name.removesuffix(NOTES) for path in files)}
+        return {"decided": dict(self._progress["decided"]), "noted": {name: self.noted(name) for name in sorted(names)}}
+
+    def follow(self, decisions: Mapping[str, Any]) -> None:
+        """Take what another run has decided and noted as its own, but for what is decided here already."""
+        self._progress["decided"] = {**decisions["decided"], **self._progress["decided"]}
+        self._write_progress()
+        for name, records in decisions["noted"].items():
+            for record in records[len(self.noted(name)) :]:
+                self.note(name, record)
 
     @contextmanager
     def during(self, phase: str, snapshot: Callable[[], State]) -> Iterator[None]:
@@ -170,6 +212,17 @@ class Saver:
         if self._signal:
             raise ending(number)
         self._signal = number
+
+
+def _whole_lines(path: Path) -> list[Any]:
+    """The records of a file of notes; a last line that was being written when the process was killed is taken away."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_atomically(path, lambda partial: partial.write_text(whole, encoding="utf-8"))
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def ending(number: int) -> BaseException:
