@@ -18,7 +18,7 @@ from typing import Any, Unpack
 from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
-from ravine.errors import InputError, SettingError, WorkerError, WriteError, nearest
+from ravine.errors import AwayError, InputError, SettingError, WorkerError, WriteError, nearest
 from ravine.models import factory_settings
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.faults import Asked
@@ -35,7 +35,17 @@ from ravine.recipe.result import Result
 from ravine.recipe.session import Watcher
 from ravine.recipe.walk import OPTIMIZERS, Walk, Wanted
 from ravine.reports import write_report
-from ravine.search import SAMPLERS, Choice, Space, check_names, check_workers, samples
+from ravine.search import (
+    SAMPLERS,
+    STUDY_NAME,
+    Choice,
+    Space,
+    StudyServer,
+    check_names,
+    check_workers,
+    kept,
+    samples,
+)
 from ravine.training import Ensemble, Setting, load, outputs_of, read_json
 from ravine.types import Metrics
 
@@ -53,6 +63,8 @@ def tune(
     trials: int | None = None,
     keep_going: bool = False,
     inspect: bool = False,
+    storage: str | None = None,
+    study: str | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """Walk the whole recipe: check, learning-rate range, search, read the curves, hand back the best.
@@ -63,11 +75,13 @@ def tune(
     trials: how many per phase; planned from the budget when not given.
     A failed step ends the walk (`Result.best` is None) unless keep_going.
     inspect: measure the curvature around the best model too, in an eighth of the budget, a minute at most.
+    storage, study: as for `run_search`.
     Raises InputError for anything that cannot be used, before the folder is made.
     """
     check_names(space or {}, factory_settings(make_model))
     _check_counts(trials=trials)
-    own = {"space": space, "trials": trials, "keep_going": keep_going, "inspect": inspect}
+    own: dict[str, Any] = {"space": space, "trials": trials, "keep_going": keep_going, "inspect": inspect}
+    own = {**own, **_stored(storage, study, options)}
     return _run("tune", make_model, data, own, options)
 
 
@@ -81,6 +95,8 @@ def run_search(
     sampler: str = "random",
     known: bool = True,
     workers: int = 1,
+    storage: str | None = None,
+    study: str | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """Steps 4 to 6 of the recipe: search, refine, read the curves, hand back the best. (`ravine.search` is the package.)
@@ -91,8 +107,11 @@ def run_search(
     are planned from the budget when not given; where both are given, no clock decides anything.
     sampler: random, grid, sobol, halton, tpe or gp. known: whether a few settings known to be good are tried first.
     workers: processes that train side by side on the CPU, sharing the cores; this one alone where it is 1.
-    Raises DataError, ModelError or SettingError, one line each, for what was asked wrongly, and
-    WorkerError when a worker is killed.
+    storage: a database (postgresql+psycopg://USER@HOST/DATABASE) that the study lies in, instead of the folder's study.db;
+    study: its name there, the folder's when not given. Runs of the same data, model and seed that name the same study work
+    on it together: each asks for trials of its own and sees those of all; what drives them apart is refused.
+    Raises DataError, ModelError, SettingError or StorageError, one line each, for what was asked wrongly, WorkerError when a
+    worker is killed, and AwayError when the database stays away for five minutes.
     """
     check_names(space or {}, factory_settings(make_model))
     _check_counts(trials=trials, epochs=epochs)
@@ -100,7 +119,17 @@ def run_search(
     if sampler not in SAMPLERS:
         raise SettingError(f"sampler is {sampler!r}; {nearest(sampler, SAMPLERS)}")
     own = {"space": space, "trials": trials, "epochs": epochs, "sampler": sampler, "known": known, "workers": workers}
+    own = {**own, **_stored(storage, study, options)}
     return _run("search", make_model, data, own, options)
+
+
+def _stored(storage: str | None, study: str | None, options: Keywords) -> dict[str, str | None]:
+    """Where the study lies, and its name there."""
+    if storage is None and study is not None:
+        raise SettingError(f"study {study!r} names one in a database: give its address too, --storage URL.")
+    out = options.get("out")
+    name = Path(out).resolve().name if out is not None else STUDY_NAME
+    return {"storage": storage, "study": study or name} if storage is not None else {}
 
 
 def _check_counts(**counts: int | None) -> None:
@@ -183,6 +212,7 @@ def resume(
     data: Any = None,
     make_model: MakeModel | nn.Module | None = None,
     test: Any = None,
+    storage: str | None = None,
     watch: Watcher | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     started: float | None = None,
@@ -191,7 +221,8 @@ def resume(
 
     At most half a minute of training is repeated; what the budget has left is what is left to decide with. A run that has
     finished is not touched, and its result comes back.
-    data, test, make_model: what was given by a Python program and no folder holds, or where the data lie now.
+    data, test, make_model: what was given by a Python program and no folder holds, or where the data lie now. storage: the
+    database of a shared study, where it has moved or its password, which no folder holds, is not in PGPASSWORD or ~/.pgpass.
     Raises FolderError for a folder without a run and for one that another process holds, DataError for other examples.
     """
     place = Folder.reopen(folder)
@@ -200,6 +231,10 @@ def resume(
             return Result.of(read_json(Path(folder) / "result.json"))
         request = read_request(Path(folder), known=WORK)
         model, found, own, options = request.again(data, make_model, test)
+        if storage is not None:
+            if "storage" not in own:
+                raise SettingError(f"the study of {folder} lies in the folder: resume it without --storage.")
+            own["storage"] = storage
         given: Any = {**options, "watch": watch, "on_epoch": on_epoch, "started": started}
         return _run(request.work, model, found, own, given, again=place)
 
@@ -372,9 +407,12 @@ def _run(
 ) -> Result:
     """Open a run, do its work, write the report. again: the folder of one that was stopped."""
     factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
-    doing = WORK[work]
+    doing, server = WORK[work], None
+    if own.get("storage") is not None:
+        server = StudyServer(own["storage"], own["study"])
+        own = {**own, "storage": kept(own["storage"])}
     steps, may = doing.steps(own), doing.may(own)
-    walk = open_walk(work, factory, data, own, options, steps=steps, may=may, again=again)
+    walk = open_walk(work, factory, data, own, options, steps=steps, may=may, again=again, server=server)
     with closing(walk.folder):
         try:
             result = doing.walk(walk, own, source_of(options))
@@ -382,10 +420,10 @@ def _run(
                 write_report(result.out)
         except WriteError as error:
             raise WriteError(f"{error} Then: ravine resume {shlex.quote(str(walk.folder.path))}") from error
-        except WorkerError as error:
+        except (AwayError, WorkerError) as error:
             if walk.folder.path is None:
                 raise
-            raise WorkerError(
+            raise type(error)(
                 f"{error} What was saved is kept. To go on: ravine resume {shlex.quote(str(walk.folder.path))}"
             ) from error
         walk.session.saver.finish()

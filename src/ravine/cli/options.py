@@ -88,6 +88,13 @@ SearchSpace = Annotated[
         "optimizer=sgd,adamw. May be repeated.",
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage", help="A database for a study shared with other runs: postgresql+psycopg://USER@HOST/DATABASE."
+    ),
+]
+StudyName = Annotated[str | None, typer.Option("--study", help="The study's name there; the run folder's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Config = Annotated[
     Path | None,
@@ -116,6 +123,8 @@ def common(
     """The options of every command that runs, as keyword arguments of `ravine.api`."""
     if task not in (None, "classification", "regression"):
         raise SettingError(f"--task is {task!r}; write classification or regression.")
+    from ravine.search.address import without_password
+
     context.obj["out"] = out = out or free_folder(data)  # known to whoever says how to go on
     return {
         "make_model": model,
@@ -133,7 +142,7 @@ def common(
         "batch_size": batch_size,
         "tensorboard": tensorboard,
         "started": context.obj["started"],
-        "command": shlex.join(["ravine", *context.obj["words"]]),
+        "command": without_password(shlex.join(["ravine", *context.obj["words"]])),
     }
 
 

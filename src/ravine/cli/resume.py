@@ -19,6 +19,9 @@ def resume(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the run.")],
     data: Annotated[str | None, typer.Option("--data", help="Where the data lie now, if they were moved.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="The factory, where the run cannot name it.")] = None,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="Its database, where that was moved or needs a password.")
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Go on with a run that was stopped or killed; the result is that of a run never stopped."""
@@ -27,7 +30,9 @@ def resume(
     context.obj["out"] = folder
     finished = (folder / "config.json").is_file() and not (folder / "resume").exists()
     with watching() as watch:
-        result = api.resume(folder, data=data, make_model=model, watch=watch, started=context.obj["started"])
+        result = api.resume(
+            folder, data=data, make_model=model, storage=storage, watch=watch, started=context.obj["started"]
+        )
     if finished:
         print(f"ravine: the run in {folder} has finished: there is nothing to resume.", file=sys.stderr)
     show_result(result, as_json=as_json)

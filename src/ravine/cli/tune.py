@@ -21,6 +21,8 @@ def tune(
     inspect: Annotated[
         bool, typer.Option("--inspect", help="Measure the curvature of the best model too, in an eighth of the budget.")
     ] = False,
+    storage: options.Storage = None,
+    study: options.StudyName = None,
     as_json: options.Json = False,
 ) -> int:
     """Walk the whole recipe and hand back the best model, an ensemble and a report."""
@@ -30,6 +32,15 @@ def tune(
 
     searched = parse_space(space or [], factory_settings(given["make_model"]))
     with watching() as watch:
-        result = api.tune(**given, trials=trials, keep_going=keep_going, inspect=inspect, space=searched, watch=watch)
+        result = api.tune(
+            **given,
+            trials=trials,
+            keep_going=keep_going,
+            inspect=inspect,
+            space=searched,
+            storage=storage,
+            study=study,
+            watch=watch,
+        )
     show_result(result, as_json=as_json)
     return 0 if result.best is not None else 1

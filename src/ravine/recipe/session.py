@@ -19,7 +19,7 @@ from ravine.errors import ModelError
 from ravine.models import Model
 from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
-from ravine.search import fit_trials
+from ravine.search import StudyServer, fit_trials
 from ravine.training import Kept, Saver
 
 __all__ = ["Session", "Silent", "Watcher", "default_batch_size"]
@@ -59,7 +59,7 @@ class Session:
     """One data set, one model, one seed. `pace` is learned on the way: seconds per trial and step.
 
     engine: of every population. saver: writes the state of the step that runs, and has the one to go on with.
-    workers: processes that a search trains in; this one alone where it is 1.
+    workers: processes that a search trains in; this one alone where it is 1. server: of a study that is shared with others.
     """
 
     data: Data
@@ -72,6 +72,7 @@ class Session:
     engine: Engine = "auto"
     workers: int = 1
     saver: Saver = field(default_factory=Saver)
+    server: StudyServer | None = None
 
     def __post_init__(self) -> None:
         module = self.model.build(self.seed)
