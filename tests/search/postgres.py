@@ -26,13 +26,12 @@ POSTGRES = str(FOUND[-1]) if FOUND else shutil.which("postgres")
 
 needs_postgres = pytest.mark.skipif(POSTGRES is None, reason="needs a PostgreSQL server; CI installs it")
 
-PASSWORDS = {"ann": "secret", "postgres": "root"}
+PASSWORDS = {"ann": "secret", "postgres": "root", "guest": "visit"}
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "16MB",
     "max_connections": "30",
@@ -45,6 +44,7 @@ class Postgres:
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="ravine-postgres-"))
         self._as: dict[str, Any] = {}
+        self._running = False
         if os.geteuid() == 0:
             account = pwd.getpwnam("postgres")
             os.chown(self._folder, account.pw_uid, account.pw_gid)
@@ -70,13 +70,17 @@ class Postgres:
         return f"postgresql+psycopg://{own}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
+        if self._running:
+            return
         words = [f"-c {name}='{value}'" for name, value in {**SETTINGS, "port": self.port}.items()]
         self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", " ".join(words), "start")
+        self._running = True
 
     def stop(self) -> None:
-        """At once, as a machine that goes down does: who is connected is cut off in the middle."""
-        if (self._folder / "data" / "postmaster.pid").exists():
+        """At once, as when it crashes: who is connected is cut off in the middle."""
+        if self._running:
             self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+        self._running = False
 
     def tell(self, *statements: str, database: str = "postgres") -> None:
         """Statements of the superuser."""

@@ -19,7 +19,7 @@ __all__ = ["agreed_spaces", "in_common", "named_driver", "said_of_others"]
 
 def in_common(session: Session) -> dict[str, Any]:
     """What the trials of a study must share to be compared: the examples, divided in the same way, and the model."""
-    return {"data": session.data.fingerprint[:16], "parameters": session.parameters}
+    return {"data": session.data.fingerprint[:16], "model_parameters": session.parameters}
 
 
 def named_driver(folder: Path | None) -> str:

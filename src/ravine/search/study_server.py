@@ -21,6 +21,7 @@ import sqlalchemy
 import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import Connection, text
+from sqlalchemy.pool import NullPool
 
 from ravine.errors import AwayError, SettingError, StorageError, first_line
 from ravine.search.address import parsed, without_password
@@ -94,7 +95,6 @@ class StudyServer:
         self._away, self._again = False, 0.0
         with self._refusing(*ERRORS, RuntimeError):  # RuntimeError: tables of another Optuna
             self._file = self._opened()
-            self._probe()
         self.let_go()
         self.storage = optuna.storages.get_storage(self._file)
 
@@ -183,28 +183,32 @@ class StudyServer:
         self._file.engine.dispose()
 
     def _opened(self) -> optuna.storages.RDBStorage:
-        known = CONNECTING.get(self.url.get_dialect().driver, {})
-        engine = {
-            "connect_args": {name: value for name, value in known.items() if name not in self.url.query},
-            "pool_pre_ping": True,  # a connection that a restart has cut is replaced before it is used
-            "pool_recycle": 1800,
-        }
+        """With connections that are kept, once the tables are there."""
         for _ in range(5):
             with suppress(sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
-                return self._storage(engine)
+                self._try_out()
+                break
             time.sleep(0.2)  # another driver was making the tables at the same time
-        return self._storage(engine)
+        else:
+            self._try_out()
+        lasting = {"pool_pre_ping": True, "pool_recycle": 1800}  # what a restart has cut is replaced before it is used
+        return self._storage(lasting, skip_table_creation=True)
 
-    def _storage(self, engine: dict[str, Any]) -> optuna.storages.RDBStorage:
-        return optuna.storages.RDBStorage(self.url.render_as_string(hide_password=False), engine_kwargs=dict(engine))
-
-    def _probe(self) -> None:
-        """Write a row and take it back, as who may only read finds out too late."""
-        with self._file.engine.connect() as connection:
+    def _try_out(self) -> None:
+        """Make the tables, write a row and take it back: who may only read would find out too late."""
+        engine = self._storage({"poolclass": NullPool}).engine  # it leaves no connection behind where it is refused
+        with engine.connect() as connection:
             connection.execute(
-                text("INSERT INTO studies (study_name) VALUES (:name)"), {"name": f"{self.study[:400]} ?"}
+                text("INSERT INTO studies (study_name) VALUES (:name)"), {"name": f"{self.study[:500]} ?"}
             )
             connection.rollback()
+
+    def _storage(self, engine: Mapping[str, Any], **more: Any) -> optuna.storages.RDBStorage:
+        known = CONNECTING.get(self.url.get_dialect().driver, {})
+        given = {name: value for name, value in known.items() if name not in self.url.query}
+        return optuna.storages.RDBStorage(
+            self.url.render_as_string(hide_password=False), engine_kwargs={"connect_args": given, **engine}, **more
+        )
 
     def _write(self) -> None:
         while self._waiting:
