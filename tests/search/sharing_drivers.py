@@ -36,15 +36,19 @@ def end(study: Study, asked: Asked) -> None:
     study.tell(asked.number, {"accuracy": worth(asked), "nll": 1.0}, epochs=2, reason=reason)
 
 
-def drive(address: str, name: str, driver: str, sampler: str, trials: int) -> None:
+def drive(address: str, name: str, driver: str, sampler: str, trials: int) -> list[int]:
+    """The numbers of the trials it ran."""
+    ran: list[int] = []
     study = opened(address, name, driver, sampler, trials)
     for _ in range(trials // BATCH):
         batch = [study.ask("adamw", SPACE, "coarse") for _ in range(BATCH)]
         for asked in batch:
             os.write(1, f"{driver} {asked.number}\n".encode())
+            ran.append(asked.number)
             end(study, asked)
     study.keep(None)
     study.close()
+    return ran
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from ravine.data import Data
 from ravine.errors import SettingError
 from ravine.search import StudyServer, kept, without_password
 
-from . import sharing_drivers
+from .sharing_drivers import drive
 
 ADDRESS = "postgresql+psycopg://ann@127.0.0.1/lab"
 
@@ -68,7 +68,6 @@ def test_a_study_is_named_where_it_has_a_database(three_classes: Data, tmp_path:
 
 def test_drivers_of_one_machine_share_a_sqlite_file(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'shared.db'}"
-    words = [sys.executable, sharing_drivers.__file__, address, "two", "sobol", "15", "ann", "bob"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(int(line.split()[1]) for line in done.stdout.splitlines()) == list(range(30))
+    with ThreadPoolExecutor() as pool:
+        ran = [pool.submit(drive, address, "two", driver, "sobol", 15) for driver in ("ann", "bob")]
+        assert sorted(number for one in ran for number in one.result()) == list(range(30))

@@ -184,8 +184,10 @@ class StudyServer:
 
     def _opened(self) -> optuna.storages.RDBStorage:
         """With connections that are kept, once the tables are there."""
+        exc, sqlite = sqlalchemy.exc, self.url.get_dialect().name == "sqlite"
+        made_by_another = (exc.IntegrityError, exc.OperationalError if sqlite else exc.ProgrammingError)
         for _ in range(5):
-            with suppress(sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
+            with suppress(*made_by_another):
                 self._try_out()
                 break
             time.sleep(0.2)  # another driver was making the tables at the same time
