@@ -10,17 +10,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 import pytest
+import sqlalchemy.exc
 from optuna.trial import FrozenTrial, TrialState
 
 import ravine
 from ravine.cli import main
 from ravine.data import Data
 from ravine.errors import AwayError, InputError, StorageError
+from ravine.reports.folder import read_run
 from ravine.search import Asked, Choice, Log, Study, StudyServer, known_settings, study_server
 
 from . import sharing_drivers
@@ -125,37 +128,29 @@ def test_a_driver_that_was_killed_takes_up_its_own_running_trials_and_leaves_the
     assert {t.number for t in again.trials} == {a.number for a in [*ours, new]}
 
 
-def test_a_trial_that_was_written_twice_as_the_connection_broke_is_failed_and_not_taken_for_the_next(
-    lab: Postgres, joined: Callable[..., Study], request: pytest.FixtureRequest
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_trial_whose_connection_breaks_as_it_is_written_is_there_once(
+    joined: Callable[..., Study], monkeypatch: pytest.MonkeyPatch, *, committed: bool
 ) -> None:
-    ann = joined("ann")
-    (first,) = ask(ann, 1)
-    ann._storage.create_new_trial(ann._id, template_trial=ann._rows[0].trial)
-    ann.close()
-    again = joined("ann")
-    assert ask(again, 1) == [first]
-    assert ask(again, 1)[0].number == 2
-    assert [t.state.name for t in found(lab, request.node.name)] == ["RUNNING", "FAIL", "RUNNING"]
+    ann = joined("ann", "sobol")
+    turn, broken = ann._store.turn, []
 
+    @contextmanager
+    def breaks(study_id: int) -> Iterator[None]:
+        error = sqlalchemy.exc.OperationalError("", {}, Exception("gone"))
+        with turn(study_id):
+            yield
+            if not broken and not committed:
+                broken.append(True)
+                raise error
+        if not broken:
+            broken.append(True)
+            raise error
 
-def test_an_ask_whose_answer_was_lost_takes_the_trial_it_made(
-    joined: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ann = joined("ann")
-    make, tries = ann._storage.create_new_trial, []
-
-    def breaks(*args: Any, **more: Any) -> int:
-        made = make(*args, **more)
-        if not tries:
-            tries.append(made)
-            raise optuna.exceptions.StorageInternalError from study_server.sqlalchemy.exc.OperationalError(
-                "", {}, Exception("gone")
-            )
-        return made
-
-    monkeypatch.setattr(ann._storage, "create_new_trial", breaks)
-    assert [a.number for a in ask(ann, 2)] == [0, 1]
-    assert len(ann.everybodys) == 2
+    monkeypatch.setattr(ann._store, "turn", breaks)
+    asked = ask(ann, 2)
+    assert [t.number for t in ann.everybodys] == [0, 1]
+    assert asked == ask(Study(None, "classification", 7, ["adamw"], sampler="sobol"), 2)
 
 
 @pytest.mark.parametrize("sampler", ["grid", "sobol", "halton"])
@@ -217,57 +212,59 @@ def test_drivers_that_come_to_an_empty_database_at_the_same_time_all_find_their_
         assert sorted(number for one in ran for number in one.result()) == list(range(15))
 
 
+class Searched(NamedTuple):
+    """A search alone in the study `joint`, whose folder is `alone`."""
+
+    result: ravine.Result
+    folder: Path
+    trials: list[FrozenTrial]
+
+
 SEARCH: dict[str, Any] = {
     "settings": {"hidden": [4]},
     "space": {"lr": Log(1e-3, 1e-1), "optimizer": Choice(["adamw"])},
-    "trials": 8,
-    "epochs": 4,
+    "trials": 4,
+    "epochs": 2,
 }
 
 
-def test_searches_join_each_others_study_and_their_folders_hold_it_whole(
-    lab: Postgres, three_classes: Data, tmp_path: Path
+@pytest.fixture(scope="module")
+def searched(lab: Postgres, three_classes: Data, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    folder = tmp_path_factory.mktemp("runs") / "alone"
+    result = ravine.run_search("mlp", three_classes, **SEARCH, storage=lab.address(), study="joint", out=folder)
+    return Searched(result, folder, found(lab, "joint"))
+
+
+def test_a_search_joins_the_study_of_another_and_each_folder_holds_it_whole(
+    lab: Postgres, three_classes: Data, searched: Searched, tmp_path: Path
 ) -> None:
-    results = [
-        ravine.run_search(
-            "mlp", three_classes, **SEARCH, storage=lab.address(), study="joint", out=tmp_path / f"run-{i}"
-        )
-        for i in range(2)
-    ]
-    assert [r.trials for r in results] == [8, 8]
+    place: dict[str, Any] = {"storage": lab.address(), "study": "joint", "out": tmp_path / "joined"}
+    joined = ravine.run_search("mlp", three_classes, **SEARCH, **place)
     trials = found(lab, "joint")
-    assert Counter(t.user_attrs["asked"] for t in trials) == dict.fromkeys(range(8), 2)
+    drivers = [t.user_attrs["driver"] for t in trials]
+    assert (joined.trials, drivers[:4], len({*drivers[4:]})) == (4, [drivers[0]] * 4, 1)
     assert all(t.state.is_finished() for t in trials)
-    best = [
-        max(t.value for t in trials if t.state.name == "COMPLETE" and f"run-{i}" in t.user_attrs["driver"])
-        for i in range(2)
-    ]
-    behind = results[1].elsewhere
-    assert bool(behind) == (best[0] > best[1])
-    for i in range(2):
-        folder = tmp_path / f"run-{i}"
+    first, second = (max(t.value or 0 for t in part if t.state.name == "COMPLETE") for part in (trials[:4], trials[4:]))
+    assert joined.elsewhere.startswith("Another driver of this study did better: trial ") == (first > second)
+    assert searched.result.elsewhere == ""
+    for folder, count in ((searched.folder, 4), (tmp_path / "joined", 8)):
         copy = optuna.load_study(study_name="ravine", storage=f"sqlite:///{folder / 'study.db'}").trials
-        assert [(t.number, t.value, t.params) for t in copy] == [
-            (t.number, t.value, t.params) for t in trials[: len(copy)]
-        ]
-        assert len(copy) == 8 * (i + 1)
-        assert "8 trials" in (folder / "report.html").read_text()
-        asked = json.loads((folder / "config.json").read_text())["request"]["own"]
-        assert asked["storage"] == lab.address(password=False)
+        assert [(t.number, t.value, t.params) for t in copy] == [(t.number, t.value, t.params) for t in trials[:count]]
+        assert [t.number for t in read_run(folder).trials] == list(range(count - 4, count))
+        assert json.loads((folder / "config.json").read_text())["request"]["own"]["storage"] == lab.address(
+            password=False
+        )
         assert not [p for p in folder.rglob("*") if p.is_file() and b"secret" in p.read_bytes()]
 
 
 def test_a_search_whose_server_stays_away_ends_and_is_resumed_when_it_is_back(
-    running: Postgres, three_classes: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running: Postgres, three_classes: Data, searched: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = ravine.run_search(
-        "mlp", three_classes, **SEARCH, storage=running.address(), study="whole", out=tmp_path / "whole"
-    )
     seen: list[dict[str, float]] = []
 
     def watched(row: dict[str, float]) -> None:
         seen.append(row)
-        if len(seen) == 4:
+        if len(seen) == 2:
             running.stop()
 
     monkeypatch.setattr(study_server, "PATIENCE", 0.3)
@@ -280,11 +277,9 @@ def test_a_search_whose_server_stays_away_ends_and_is_resumed_when_it_is_back(
     running.start()
     monkeypatch.setenv("PGPASSWORD", "secret")
     again = ravine.resume(tmp_path / "broken", data=three_classes)
-    assert (again.best, again.trials) == (whole.best, whole.trials)
-    one, two = found(running, "whole"), found(running, "broken")
-    assert [(t.number, t.state, t.value, t.params) for t in one] == [
-        (t.number, t.state, t.value, t.params) for t in two
-    ]
+    assert (again.best, again.trials) == (searched.result.best, searched.result.trials)
+    whole = [(t.number, t.state, t.value, t.params) for t in searched.trials]
+    assert [(t.number, t.state, t.value, t.params) for t in found(running, "broken")] == whole
 
 
 def test_the_command_line_searches_in_a_database_and_keeps_its_password_to_itself(

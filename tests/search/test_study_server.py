@@ -69,5 +69,5 @@ def test_a_study_is_named_where_it_has_a_database(three_classes: Data, tmp_path:
 def test_drivers_of_one_machine_share_a_sqlite_file(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'shared.db'}"
     with ThreadPoolExecutor() as pool:
-        ran = [pool.submit(drive, address, "two", driver, "sobol", 15) for driver in ("ann", "bob")]
-        assert sorted(number for one in ran for number in one.result()) == list(range(30))
+        ran = [pool.submit(drive, address, "two", driver, "sobol", 5) for driver in ("ann", "bob")]
+        assert sorted(number for one in ran for number in one.result()) == list(range(10))

@@ -175,8 +175,7 @@ class Study:
     @property
     def trials(self) -> list[FrozenTrial]:
         """Ours, by number."""
-        driver = self._store.driver
-        return [t for t in self.everybodys if not driver or t.user_attrs.get("driver") == driver]
+        return self._ours(self.everybodys)
 
     @property
     def everybodys(self) -> list[FrozenTrial]:
@@ -241,14 +240,13 @@ class Study:
             attrs |= {"given": True} if first else {}
             trial = self._drawn(self._store.count(self._id), {**first, **known}, space, attrs)
             try:
-                trial._trial_id = self._storage.create_new_trial(self._id, template_trial=trial)
+                trial._trial_id, trial.number = self._store.create(self._id, trial)
             except ValueError as error:  # Optuna's, for values of another kind under the same name
                 raise SettingError(
                     f"{self._store.label} searches other values than are asked for ({error}): ask for the same "
                     f"--space, or choose another {self._store.another}."
                 ) from error
-            trial.number = self._store.number(trial._trial_id)
-            self._add(trial)
+        self._add(trial)  # now it is written for certain
 
     def _given(self, first: Mapping[str, Any], optimizer: str, phase: str) -> bool:
         """Whether another driver tries these settings already."""
@@ -262,15 +260,13 @@ class Study:
 
     def _read_rows(self) -> None:
         """Learn of trials of ours that the study holds and we do not know of: those of a process before this one."""
-        driver = self._store.driver
-        for trial in self._study.get_trials(deepcopy=False):
-            if not driver:
+        for trial in self._ours(self._study.get_trials(deepcopy=False)):
+            if trial.number not in self._numbered:
                 self._add(trial)
-            elif trial.user_attrs.get("driver") == driver and trial.number not in self._numbered:
-                if trial.user_attrs["asked"] == len(self._rows):
-                    self._add(trial)
-                elif not trial.state.is_finished():  # its connection broke as it was written, and it was written again
-                    self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+    def _ours(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        driver = self._store.driver
+        return [t for t in trials if not driver or t.user_attrs.get("driver") == driver]
 
     def _add(self, trial: FrozenTrial) -> None:
         end = (trial.state, trial.value, trial.user_attrs.get("epochs"), trial.user_attrs.get("reason"))

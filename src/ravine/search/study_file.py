@@ -12,6 +12,7 @@ from typing import TypeVar
 import optuna
 import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial
 from sqlalchemy.pool import NullPool, QueuePool
 
 from ravine.errors import FolderError, WriteError
@@ -62,9 +63,9 @@ class StudyFile:
         """How many trials the study has: the number of the next."""
         return len(self.storage.get_all_trials(study_id, deepcopy=False))
 
-    def number(self, trial_id: int) -> int:
-        """The number of a trial in the study."""
-        return self.storage.get_trial_number_from_id(trial_id)
+    def create(self, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
+        """Write a trial; (id, number)."""
+        return self.storage.create_new_trial(study_id, trial), trial.number
 
     def unlike(self, found: str) -> FolderError:
         return FolderError(f"{self._path} is {found}: resume it as it was begun, or choose another --out.")
@@ -91,15 +92,17 @@ class StudyFile:
 
 def write_copy(study: optuna.Study, path: Path, *, driver: str) -> None:
     """Write a study that lies elsewhere as study.db, its trials under their numbers. driver: whose folder it is."""
+    noted, trials = {**study.user_attrs, "driver": driver}, study.get_trials(deepcopy=False)
 
     def write(place: Path) -> None:
         engine = {"creator": partial(_connect, place), "poolclass": NullPool}
-        storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=engine)
-        copy = optuna.create_study(study_name=STUDY_NAME, storage=storage, direction=study.direction)
-        for name, value in {**study.user_attrs, "driver": driver}.items():
-            copy.set_user_attr(name, value)
-        copy.add_trials(study.get_trials(deepcopy=False))
-        storage.remove_session()
+        with _writing(path):
+            storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=engine)
+            copy = optuna.create_study(study_name=STUDY_NAME, storage=storage, direction=study.direction)
+            for name, value in noted.items():
+                copy.set_user_attr(name, value)
+            copy.add_trials(trials)
+            storage.remove_session()
 
     write_atomically(path, write)
 

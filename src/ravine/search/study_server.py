@@ -20,7 +20,8 @@ import optuna
 import sqlalchemy
 import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
-from sqlalchemy import Connection, text
+from optuna.trial import FrozenTrial
+from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
 from ravine.errors import AwayError, SettingError, StorageError, first_line
@@ -69,6 +70,9 @@ WORDS = {
     "does not exist": "3D000",
 }
 """SQLSTATE by what a server says that lets nobody in: a connection that failed carries no code."""
+
+LOST = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.DisconnectionError)
+"""What a server that is away makes of a statement: it is worth another try."""
 
 Done = TypeVar("Done")
 ERRORS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)
@@ -141,17 +145,17 @@ class StudyServer:
         """While this lasts no other driver of the study has its turn."""
         return self._locked_file() if self._file.engine.dialect.name == "sqlite" else self._locked_row(study_id)
 
+    def create(self, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
+        """Write a trial, in a turn; (id, number)."""
+        made = self._file.create_new_trial(study_id, trial)  # not through the cache: it may be taken back with the turn
+        return made, self._one("SELECT number FROM trials WHERE trial_id = :id", made)
+
     def count(self, study_id: int) -> int:
         """How many trials the study has: the number of the next, for who has the turn."""
-        with self._file.engine.connect() as connection:
-            found = connection.execute(text("SELECT COUNT(*) FROM trials WHERE study_id = :id"), {"id": study_id})
-            return int(found.scalar_one())
+        return self._one("SELECT COUNT(*) FROM trials WHERE study_id = :id", study_id)
 
-    def number(self, trial_id: int) -> int:
-        """The number of a trial in the study."""
-        with self._file.engine.connect() as connection:
-            found = connection.execute(text("SELECT number FROM trials WHERE trial_id = :id"), {"id": trial_id})
-            return int(found.scalar_one())
+    def _one(self, question: str, about: int) -> int:
+        return int(self._file.scoped_session().execute(text(question), {"id": about}).scalar_one())
 
     def check(self, asked: Mapping[str, Any]) -> None:
         """Raise StorageError where the study was begun with something else; nothing is written."""
@@ -220,7 +224,7 @@ class StudyServer:
     def _be_away(self, error: Exception) -> None:
         """Raise what waiting cannot mend, and say once that the server is away."""
         with self._refusing(*ERRORS):
-            if not isinstance(_database_error(error), (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)):
+            if not isinstance(_database_error(error), LOST):
                 raise error
         self._again = time.monotonic() + LONGEST
         if not self._away:
@@ -248,18 +252,30 @@ class StudyServer:
 
     @contextmanager
     def _locked_row(self, study_id: int) -> Iterator[None]:
-        """Optuna locks the study's own row for each trial it creates; this row, its direction, nobody locks."""
-        with self._file.engine.begin() as connection:
-            self._bound(connection)
-            connection.execute(
-                text("SELECT study_direction_id FROM study_directions WHERE study_id = :id FOR UPDATE"),
-                {"id": study_id},
-            )
-            yield
+        """All that is read and written in a turn is one transaction, which has the lock: where the connection breaks, nothing
+        of it was done, and Optuna's own second tries, which would come without the lock, fail too.
 
-    def _bound(self, connection: Connection) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{TURN}s'"))
+        Optuna locks the study's own row for each trial it creates; the row of its direction nobody locks but we.
+        """
+        sessions = self._file.scoped_session
+        with self._file.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{TURN}s'"))
+            locked = text("SELECT study_direction_id FROM study_directions WHERE study_id = :id FOR UPDATE")
+            connection.execute(locked, {"id": study_id})
+            sessions.remove()
+            sessions.configure(
+                bind=connection
+            )  # a session that joins a transaction leaves it to commit to whoever began it
+            try:
+                yield
+            except ERRORS as error:
+                if connection.invalidated:
+                    raise sqlalchemy.exc.DisconnectionError from error
+                raise
+            finally:
+                sessions.remove()
+                sessions.configure(bind=self._file.engine)
 
     @contextmanager
     def _locked_file(self) -> Iterator[None]:
