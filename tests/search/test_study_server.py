@@ -11,9 +11,9 @@ import pytest
 import ravine
 from ravine.data import Data
 from ravine.errors import SettingError
-from ravine.search import StudyServer, kept, without_password
+from ravine.search import Study, StudyServer, kept, without_password
 
-from .sharing_drivers import drive
+from .sharing_drivers import SPACE, drive, opened
 
 ADDRESS = "postgresql+psycopg://ann@127.0.0.1/lab"
 
@@ -69,5 +69,9 @@ def test_a_study_is_named_where_it_has_a_database(three_classes: Data, tmp_path:
 def test_drivers_of_one_machine_share_a_sqlite_file(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'shared.db'}"
     with ThreadPoolExecutor() as pool:
-        ran = [pool.submit(drive, address, "two", driver, "sobol", 5) for driver in ("ann", "bob")]
-        assert sorted(number for one in ran for number in one.result()) == list(range(10))
+        ran = [pool.submit(drive, address, "two", driver, "sobol", 15) for driver in ("ann", "bob")]
+        assert sorted(number for one in ran for number in one.result()) == list(range(30))
+    study = opened(address, "two", "cyd", "sobol", trials=15)
+    alone = Study(None, "classification", 7, ["adamw"], sampler="sobol")
+    assert [t.params for t in study.everybodys] == [alone.ask("adamw", SPACE, "coarse").params for _ in range(30)]
+    study.close()

@@ -238,7 +238,7 @@ class Study:
                 if first and self._given(first, str(known["optimizer"]), phase):
                     first = {}
             attrs |= {"given": True} if first else {}
-            trial = self._drawn(self._store.count(self._id), {**first, **known}, space, attrs)
+            trial = self._drawn(self._store.count(self._id, number), {**first, **known}, space, attrs)
             try:
                 trial._trial_id, trial.number = self._store.create(self._id, trial)
             except ValueError as error:  # Optuna's, for values of another kind under the same name
