@@ -55,13 +55,13 @@ AGREES = (0.883, 0.936)  # correlation of the best so far with the end, benchmar
 LIFE = 36_000.0  # seconds that a worker lives in the mean
 BACK = 20.0  # seconds until a population goes on elsewhere
 STATE_EVERY, TURN = 10.0, 1.0  # seconds, as in ravine.search.asynchronous
+OWN_SHARE = 0.02  # of a population's time that its states may take, as there
 STATES_SHARE = 0.2  # of the driver's time, where states are spaced
-FEW = 3
 WAYS: Sequence[tuple[str, bool, dict[str, Any]]] = (
     ("synchronous", True, {}),
     ("asynchronous", False, {}),
-    ("asynchronous, 4 populations a worker", False, {"parts": 4}),
-    ("asynchronous, 4 populations a worker, states spaced", False, {"parts": 4, "spaced": True}),
+    ("asynchronous, in 4 populations a worker", False, {"parts": 4}),
+    ("asynchronous, in 4 populations a worker, states spaced", False, {"parts": 4, "spaced": True}),
 )
 SPACE = {"lr": Log(1e-4, 1e-1), "weight_decay": Log(1e-4, 1.0), "dropout": Uniform(0.0, 0.5)}
 
@@ -152,8 +152,10 @@ class Search:
         count, size = world.workers * world.parts, world.population // world.parts
         self.climbers = [Climber(list(range(i * size, (i + 1) * size))) for i in range(count)]
         costs = world.costs
-        every = count * (world.state * size * costs.byte) / STATES_SHARE if world.spaced else 0.0
-        self.state_every = max(STATE_EVERY, every)
+        each = size * world.state * costs.byte  # seconds that a whole state takes
+        self.state_every = max(
+            STATE_EVERY, each / OWN_SHARE, world.workers * each / STATES_SHARE if world.spaced else 0
+        )
         self.events: list[tuple[float, int, Climber]] = []
         self.order = itertools.count()
         self.idle, self.waiting = list(range(world.workers)), deque(self.climbers)
@@ -289,9 +291,7 @@ def told(values: Sequence[float], scale: float = 1.0, digits: int = 0) -> str:
 
 def shown(world: World, seeds: int) -> None:
     """Both ways, and what the asynchronous one would come to with two changes."""
-    print(
-        f"{world.workers:,} workers, {world.workers * world.population:,} trials, n = {seeds} (what costs how much: n = {FEW})"
-    )
+    print(f"{world.workers:,} workers, {world.workers * world.population:,} trials, n = {seeds}")
     for name, wait, changes in WAYS:
         ours = dataclasses.replace(world, **changes)
         every = [Search(ours, seed, wait=wait).run() for seed in range(seeds)]
@@ -304,7 +304,7 @@ def shown(world: World, seeds: int) -> None:
             f"      workers used {told(parts['used'], 100)} % ({told(parts['trained'], digits=1)} worker-hours), "
             f"driver busy {told(parts['driver'], 100)} %, went on wrongly {told(parts['wrong'], 100, 1)} %"
         )
-        print(f"      sooner without: {', '.join(costly(ours, every[:FEW], wait=wait))}")
+        print(f"      sooner without: {', '.join(costly(ours, every, wait=wait))}")
 
 
 def costly(world: World, every: Sequence[Found], *, wait: bool) -> list[str]:

@@ -385,3 +385,17 @@ def test_values_of_another_kind_under_the_same_name_are_refused(joined: Callable
     joined("ann").ask("adamw", {"crop": Choice([0, 1])}, "coarse")
     with pytest.raises(InputError, match=r"searches other values than are asked for .*choose another --study"):
         joined("bob").ask("adamw", {"crop": Choice([0, 2])}, "coarse")
+
+
+def test_a_study_that_somebody_deletes_is_missed(lab: Postgres, joined: Callable[..., Study]) -> None:
+    ann = joined("ann")
+    (asked,) = ask(ann, 1)
+    storage = optuna.storages.RDBStorage(lab.address())
+    optuna.delete_study(study_name=ann._store.study, storage=storage)
+    storage.remove_session()
+    storage.engine.dispose()
+    with pytest.raises(StorageError, match=r"is damaged or of another search \(its study was deleted\)"):
+        end(ann, asked)
+    with pytest.raises(StorageError, match="its study was deleted"):
+        ask(ann, 1)
+    ann._store._waiting.clear()

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
-from ravine.errors import AwayError, SettingError, StorageError, first_line
+from ravine.errors import AwayError, SettingError, StorageError
 from ravine.search.address import parsed, without_password
 
 try:
@@ -65,7 +65,7 @@ HELP = {
 WORDS = {
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
-    "role": "28000",
+    'role "': "28000",
     "pg_hba.conf": "28000",
     "does not exist": "3D000",
 }
@@ -138,6 +138,8 @@ class StudyServer:
             self._write()
         except ERRORS as error:
             self._be_away(error)
+        except KeyError as error:
+            raise self.damaged("its study was deleted") from error
         else:
             self._be_back()
 
@@ -309,5 +311,6 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _said(error: BaseException) -> str:
-    """Its last line, as drivers begin with the addresses they tried."""
-    return without_password((first_line(_cause(error)) or "").strip())
+    """What the database's own driver said, in one line."""
+    cause = _cause(error)
+    return without_password(" ".join(str(cause).split())[:400] or type(cause).__name__)
