@@ -84,7 +84,7 @@ class Result:
             "best": None if self.best is None else dict(vars(self.best)),
             "ensemble": None if self.ensemble is None else dict(vars(self.ensemble)),
             "gain": self.gain,
-            "elsewhere": self.elsewhere,
+            **({"elsewhere": self.elsewhere} if self.elsewhere else {}),
             "trials": self.trials,
             "seconds": round(self.seconds, 2),
             "out": None if self.out is None else str(self.out),
