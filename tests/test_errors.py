@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from ravine import errors
-from ravine.errors import DataError, FolderError, InputError, ModelError, RavineError, SettingError, nearest
+from ravine.errors import (
+    DataError,
+    FolderError,
+    InputError,
+    ModelError,
+    RavineError,
+    SettingError,
+    StorageError,
+    nearest,
+)
 
 
-@pytest.mark.parametrize("kind", [DataError, FolderError, ModelError, SettingError])
+@pytest.mark.parametrize("kind", [DataError, FolderError, ModelError, SettingError, StorageError])
 def test_what_was_asked_wrongly_is_an_input_error_and_a_value_error(kind: type[Exception]) -> None:
     with pytest.raises(InputError, match="one line"):
         raise kind("one line")
@@ -18,7 +27,7 @@ def test_what_was_asked_wrongly_is_an_input_error_and_a_value_error(kind: type[E
 
 def test_the_drawing_of_the_tree_names_every_exception() -> None:
     kinds = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
-    assert len(kinds) == 8
+    assert len(kinds) == 10
     assert all(name in errors.__doc__ for name in kinds)
     assert set(kinds) | {"first_line", "nearest"} == set(errors.__all__)
 

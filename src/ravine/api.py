@@ -18,7 +18,7 @@ from typing import Any, Unpack
 from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
-from ravine.errors import InputError, SettingError, WorkerError, WriteError, nearest
+from ravine.errors import AwayError, InputError, SettingError, WorkerError, WriteError, nearest
 from ravine.launched import launched
 from ravine.models import MODELS, factory_settings, find_factory
 from ravine.recipe.apart import DECISIONS, at_work, decisions_of
@@ -40,12 +40,15 @@ from ravine.recipe.walk import OPTIMIZERS, Walk, Wanted
 from ravine.reports import write_report
 from ravine.search import (
     SAMPLERS,
+    STUDY_NAME,
     Choice,
     OnRay,
     Space,
+    StudyServer,
     check_names,
     check_workers,
     connected,
+    kept,
     parse_workers,
     samples,
 )
@@ -70,6 +73,8 @@ def tune(
     workers: int | str = 1,
     worker_cpus: float = 1.0,
     worker_gpus: float = 0.0,
+    storage: str | None = None,
+    study: str | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """Walk the whole recipe: check, learning-rate range, search, read the curves, hand back the best.
@@ -81,12 +86,14 @@ def tune(
     A failed step ends the walk (`Result.best` is None) unless keep_going.
     inspect: measure the curvature around the best model too, in an eighth of the budget, a minute at most.
     workers, worker_cpus, worker_gpus: as for `run_search`, of its steps 4 and 5.
+    storage, study: as for `run_search`.
     Raises InputError for anything that cannot be used, before the folder is made.
     """
     check_names(space or {}, factory_settings(make_model))
     _check_counts(trials=trials)
     where = parse_workers(workers, worker_cpus, worker_gpus)
-    own = {"space": space, "trials": trials, "keep_going": keep_going, "inspect": inspect, **_words(where)}
+    own: dict[str, Any] = {"space": space, "trials": trials, "keep_going": keep_going, "inspect": inspect}
+    own |= {**_words(where), **_stored(storage, study, options)}
     with _staffed(where, make_model, options.get("device", "auto")):
         return _run("tune", make_model, data, own, options)
 
@@ -104,6 +111,8 @@ def run_search(
     worker_cpus: float = 1.0,
     worker_gpus: float = 0.0,
     replay: str | Path | None = None,
+    storage: str | None = None,
+    study: str | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """Steps 4 to 6 of the recipe: search, refine, read the curves, hand back the best. (`ravine.search` is the package.)
@@ -118,15 +127,19 @@ def run_search(
     ray://HOST:PORT; each takes worker_cpus and worker_gpus, fractions of which may be shared.
     replay: the folder of a finished search that was asked for the same: what was decided there, of the plan and of every
     trial under asynchronous halving, is followed, with whatever workers.
-    Raises DataError, ModelError or SettingError, one line each, for what was asked wrongly, and
-    WorkerError when a worker is killed.
+    storage: a database (postgresql+psycopg://USER@HOST/DATABASE) that the study lies in, instead of the folder's study.db;
+    study: its name there, the folder's when not given. Runs of the same data, model and seed that name the same study work
+    on it together: each asks for trials of its own and sees those of all; what drives them apart is refused.
+    Raises DataError, ModelError, SettingError or StorageError, one line each, for what was asked wrongly, WorkerError when a
+    worker is killed, and AwayError when the database stays away for five minutes.
     """
     check_names(space or {}, factory_settings(make_model))
     _check_counts(trials=trials, epochs=epochs)
     where = parse_workers(workers, worker_cpus, worker_gpus)
     if sampler not in SAMPLERS:
         raise SettingError(f"sampler is {sampler!r}; {nearest(sampler, SAMPLERS)}")
-    own = {"space": space, "trials": trials, "epochs": epochs, "sampler": sampler, "known": known, **_words(where)}
+    own: dict[str, Any] = {"space": space, "trials": trials, "epochs": epochs, "sampler": sampler, "known": known}
+    own |= {**_words(where), **_stored(storage, study, options)}
     if replay is not None:
         own["replay"] = str(replay)
         decisions_of(Path(replay))
@@ -152,6 +165,15 @@ def _staffed(where: int | OnRay, make_model: MakeModel | nn.Module, device: str)
         )
     factory = find_factory(make_model) if isinstance(make_model, str) else make_model
     return connected(where, None if factory in MODELS.values() else factory)
+
+
+def _stored(storage: str | None, study: str | None, options: Keywords) -> dict[str, str | None]:
+    """Where the study lies, and its name there."""
+    if storage is None and study is not None:
+        raise SettingError(f"study {study!r} names one in a database: give its address too, --storage URL.")
+    out = options.get("out")
+    name = Path(out).resolve().name if out is not None else STUDY_NAME
+    return {"storage": storage, "study": study or name} if storage is not None else {}
 
 
 def _check_counts(**counts: int | None) -> None:
@@ -239,6 +261,7 @@ def resume(
     make_model: MakeModel | nn.Module | None = None,
     test: Any = None,
     workers: int | str | None = None,
+    storage: str | None = None,
     watch: Watcher | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     started: float | None = None,
@@ -250,6 +273,8 @@ def resume(
     data, test, make_model: what was given by a Python program and no folder holds, or where the data lie now.
     workers: of a search, in place of those that it was begun with; what was begun on a cluster goes on in this process
     where it is a number, by the decisions that were made.
+    storage: the database of a shared study, where it has moved or its password, which no folder holds, is not in PGPASSWORD
+    or ~/.pgpass.
     Raises FolderError for a folder without a run and for one that another process holds, DataError for other examples.
     """
     place = Folder.reopen(folder) if launched().leads else Folder(Path(folder))
@@ -262,6 +287,10 @@ def resume(
             if "workers" not in own:
                 raise SettingError(f"workers is {workers!r}, and the run in {folder} is no search: it has none.")
             own |= {"worker_cpus": 1.0, "worker_gpus": 0.0, **_words(parse_workers(workers))}
+        if storage is not None:
+            if "storage" not in own:
+                raise SettingError(f"the study of {folder} lies in the folder: resume it without --storage.")
+            own["storage"] = storage
         given: Any = {**options, "watch": watch, "on_epoch": on_epoch, "started": started}
         return _run(request.work, model, found, own, given, again=place)
 
@@ -472,9 +501,12 @@ def _work(
 ) -> Result:
     """As `_run`, by this process of a team."""
     factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
-    doing = WORK[work]
+    doing, server = WORK[work], None
+    if own.get("storage") is not None:
+        server = StudyServer(own["storage"], own["study"])
+        own = {**own, "storage": kept(own["storage"])}
     steps, may = doing.steps(own), doing.may(own)
-    walk = open_walk(work, factory, data, own, options, steps=steps, may=may, again=again)
+    walk = open_walk(work, factory, data, own, options, steps=steps, may=may, again=again, server=server)
     walk.session.team = team
     with closing(walk.folder):
         try:
@@ -483,10 +515,10 @@ def _work(
                 write_report(result.out)
         except WriteError as error:
             raise WriteError(f"{error} Then: ravine resume {shlex.quote(str(walk.folder.path))}") from error
-        except WorkerError as error:
+        except (AwayError, WorkerError) as error:
             if walk.folder.path is None:
                 raise
-            raise WorkerError(
+            raise type(error)(
                 f"{error} What was saved is kept. To go on: ravine resume {shlex.quote(str(walk.folder.path))}"
             ) from error
         walk.session.saver.finish()

@@ -1,11 +1,13 @@
 """The exceptions of Ravine, drawn as a tree.
 
     RavineError
+    ├── AwayError             a server that a run needs stayed away; the command line answers with exit 1
     ├── WorkerError           a process of a search was killed or could not be begun; the command line answers with exit 1
     └── InputError            asked wrongly; the command line answers with exit 2 and this one line
         ├── DataError         a file, a table, an image or a label that cannot be used
         ├── ModelError        a factory or a module that cannot be used
         ├── SettingError      an option, a hyper-parameter or a space that cannot be used
+        ├── StorageError      a database for a shared study that refuses, does not answer or holds another study
         └── FolderError       a run folder that exists, is missing or is damaged, or that another process holds
             └── WriteError    one that cannot be written: a full disk, no permission
 
@@ -19,12 +21,14 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AwayError",
     "DataError",
     "FolderError",
     "InputError",
     "ModelError",
     "RavineError",
     "SettingError",
+    "StorageError",
     "WorkerError",
     "WriteError",
     "first_line",
@@ -34,6 +38,10 @@ __all__ = [
 
 class RavineError(Exception):
     """The root: whatever Ravine raises on purpose."""
+
+
+class AwayError(RavineError):
+    """The server of a shared study did not come back in the time that a driver waits for it."""
 
 
 class WorkerError(RavineError):
@@ -54,6 +62,10 @@ class ModelError(InputError):
 
 class SettingError(InputError):
     """An option, a hyper-parameter or a space that cannot be used."""
+
+
+class StorageError(InputError):
+    """A database for a shared study that refuses, does not answer, or holds a study of something else."""
 
 
 class FolderError(InputError):

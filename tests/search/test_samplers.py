@@ -133,15 +133,17 @@ def test_quasi_random_values_fill_cells_where_random_ones_leave_gaps() -> None:
     assert cells("halton") > cells("random") + 1
 
 
-def test_a_grid_has_as_many_points_as_trials_and_none_comes_twice_before_all_have_come() -> None:
+def test_a_grid_has_as_many_points_as_trials_and_what_comes_after_lies_between() -> None:
     space: Distributions = {**PLANE, "z": CategoricalDistribution(["a", "b", "c"])}
     assert grid_levels(space, 27) == {"x": 3, "y": 3, "z": 3}
     found = [tuple(params.values()) for params in drawn("grid", 5, 28, space=space, trials=27)]
     assert len(set(found[:27])) == 27
-    assert found[27] == found[0]
-    assert sorted({x for x, _, _ in found}) == pytest.approx([-2 / 3, 0, 2 / 3])
-    assert sorted({y for _, y, _ in found}) == pytest.approx([10 ** (-4 * (1 - (i + 0.5) / 3)) for i in range(3)])
-    assert found != sorted(found)  # in random order, so that a search cut short has seen all sides
+    assert len(set(found)) == 28
+    assert found[27][2] == found[0][2]
+    assert found[27][0] == pytest.approx(found[0][0] - 1 / 6)  # a quarter into its third of [-1, 1], not half
+    assert sorted({x for x, _, _ in found[:27]}) == pytest.approx([-2 / 3, 0, 2 / 3])
+    assert sorted({y for _, y, _ in found[:27]}) == pytest.approx([10 ** (-4 * (1 - (i + 0.5) / 3)) for i in range(3)])
+    assert found[:27] != sorted(found[:27])  # in random order, so that a search cut short has seen all sides
 
 
 def test_a_grid_is_never_finer_than_what_it_searches() -> None:

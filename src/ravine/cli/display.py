@@ -129,6 +129,8 @@ def show_result(result: Result, *, as_json: bool) -> None:
         console.print(_table(rows))
         if result.gain:
             console.print(escape(result.gain))
+        if result.elsewhere:
+            console.print(escape(result.elsewhere))
         console.print(f"again:  {escape(result.best.command)}")
     if result.out is not None:
         console.print(f"report: {escape(str(result.out / 'report.html'))}")

@@ -28,7 +28,7 @@ import typer  # noqa: E402 - the clock starts before the imports
 
 from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, resume, search, train, tune  # noqa: E402
 from ravine.cli.many_values import ManyValues  # noqa: E402
-from ravine.errors import InputError, WorkerError  # noqa: E402
+from ravine.errors import AwayError, InputError, WorkerError  # noqa: E402
 from ravine.launched import launched  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(_given(wrong, words) + wrong.format_message())
     except InputError as wrong:
         return _refuse(str(wrong))
-    except WorkerError as failed:
+    except (AwayError, WorkerError) as failed:
         if str(failed):  # of several processes, one has the words
             print(f"ravine: {failed}", file=sys.stderr)
         return 1
@@ -119,4 +119,6 @@ def _how_to_go_on(folder: Path | None, words: Sequence[str]) -> str:
     """The command that goes on with the run in this folder, or, where none was begun, the same command again."""
     if folder is not None and (folder / "resume").is_dir() and (folder / "config.json").is_file():
         return f"To go on with it: {shlex.join(['ravine', 'resume', str(folder)])}"
-    return f"To run it again: {shlex.join(['ravine', *words])}"
+    from ravine.search.address import without_password
+
+    return f"To run it again: {without_password(shlex.join(['ravine', *words]))}"

@@ -98,6 +98,13 @@ Workers = Annotated[
 ]
 WorkerCpus = Annotated[float, typer.Option("--worker-cpus", help="Cores of each worker on Ray.")]
 WorkerGpus = Annotated[float, typer.Option("--worker-gpus", help="GPUs of each worker on Ray; 0.25: four share one.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage", help="A database for a study shared with other runs: postgresql+psycopg://USER@HOST/DATABASE."
+    ),
+]
+StudyName = Annotated[str | None, typer.Option("--study", help="The study's name there; the run folder's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Config = Annotated[
     Path | None,
@@ -126,6 +133,8 @@ def common(
     """The options of every command that runs, as keyword arguments of `ravine.api`."""
     if task not in (None, "classification", "regression"):
         raise SettingError(f"--task is {task!r}; write classification or regression.")
+    from ravine.search.address import without_password
+
     context.obj["out"] = out = out or free_folder(data)  # known to whoever says how to go on
     return {
         "make_model": model,
@@ -143,7 +152,7 @@ def common(
         "batch_size": batch_size,
         "tensorboard": tensorboard,
         "started": context.obj["started"],
-        "command": shlex.join(["ravine", *context.obj["words"]]),
+        "command": without_password(shlex.join(["ravine", *context.obj["words"]])),
     }
 
 

@@ -24,6 +24,9 @@ def resume(
         str | None,
         typer.Option("--workers", help="Of a search: other workers than it was begun with; 1: this process."),
     ] = None,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="Its database, where that was moved or needs a password.")
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Go on with a run that was stopped or killed; the result is that of a run never stopped."""
@@ -33,7 +36,13 @@ def resume(
     finished = (folder / "config.json").is_file() and not (folder / "resume").exists()
     with watching() as watch:
         result = api.resume(
-            folder, data=data, make_model=model, workers=workers, watch=watch, started=context.obj["started"]
+            folder,
+            data=data,
+            make_model=model,
+            workers=workers,
+            storage=storage,
+            watch=watch,
+            started=context.obj["started"],
         )
     if finished and launched().leads:
         print(f"ravine: the run in {folder} has finished: there is nothing to resume.", file=sys.stderr)

@@ -44,6 +44,8 @@ def search(
     known: Annotated[
         bool, typer.Option("--known/--no-known", help="Try a few settings known to be good first.")
     ] = True,
+    storage: options.Storage = None,
+    study: options.StudyName = None,
     as_json: options.Json = False,
 ) -> int:
     """Search the settings of training: steps 4 to 6 of the recipe, many trials at once."""
@@ -66,6 +68,8 @@ def search(
             worker_cpus=worker_cpus,
             worker_gpus=worker_gpus,
             replay=replay,
+            storage=storage,
+            study=study,
             engine=ENGINES[engine],
             watch=watch,
         )

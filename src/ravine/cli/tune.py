@@ -24,6 +24,8 @@ def tune(
     workers: options.Workers = "1",
     worker_cpus: options.WorkerCpus = 1.0,
     worker_gpus: options.WorkerGpus = 0.0,
+    storage: options.Storage = None,
+    study: options.StudyName = None,
     as_json: options.Json = False,
 ) -> int:
     """Walk the whole recipe and hand back the best model, an ensemble and a report."""
@@ -42,6 +44,8 @@ def tune(
             workers=workers,
             worker_cpus=worker_cpus,
             worker_gpus=worker_gpus,
+            storage=storage,
+            study=study,
             watch=watch,
         )
     show_result(result, as_json=as_json)

@@ -21,7 +21,9 @@ from ravine.recipe.folder import Folder
 from ravine.recipe.prepare import prepare
 from ravine.recipe.request import Request
 from ravine.recipe.session import Session, Watcher
+from ravine.recipe.shared_study import in_common
 from ravine.recipe.walk import Walk
+from ravine.search import StudyServer, measured
 from ravine.training import History, Saver, Setting, check_fit, read_json
 from ravine.training.tensorboard import EventWriter
 from ravine.types import Task
@@ -76,17 +78,21 @@ def open_walk(
     steps: Sequence[str],
     may: Sequence[Setting] = (),
     again: Folder | None = None,
+    server: StudyServer | None = None,
 ) -> Walk:
     """A walk about to begin, or to go on in the folder `again`.
 
     work, own: the function that asks, and its own keywords, for config.json. steps: those that share the budget.
-    may: settings that may come up; each must fit the data and the model.
+    may: settings that may come up; each must fit the data and the model. server: of a study that is shared.
     """
     check_options(options)
     seconds = parse_duration(str(options["budget"])) if options.get("budget") is not None else None
     clock = Budget(seconds, started=options.get("started"), steps=steps)
     session = _prepared(make_model, data, options)
     _check_fit(session, may)
+    if server is not None:
+        session.server, server.say = server, session.watch.note
+        server.check({"measured": measured(session.data.task), "seed": session.seed, **in_common(session)})
     folder = again or Folder.create(options.get("out"), overwrite=options.get("overwrite", False))
     try:
         if again is None:

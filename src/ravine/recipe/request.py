@@ -13,7 +13,7 @@ from ravine.errors import DataError, FolderError, ModelError
 from ravine.search import Distribution, Space
 from ravine.training import read_json
 
-__all__ = ["Request", "read_request"]
+__all__ = ["Request", "read_request", "read_space", "written_space"]
 
 DISTRIBUTIONS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Distribution)}
 
@@ -56,7 +56,7 @@ class Request(BaseModel):
             arrays_as_test=test is not None and not isinstance(test, str),
             place=str(Path.cwd()),
             model=model,
-            own={**own, **({"space": _written(space)} if space is not None else {})},
+            own={**own, **({"space": written_space(space)} if space is not None else {})},
             options={name: options[name] for name in RECORDED if options.get(name) is not None},
         )
 
@@ -81,7 +81,7 @@ class Request(BaseModel):
             )
         own = dict(self.own)
         if own.get("space") is not None:
-            own["space"] = _read(own["space"])
+            own["space"] = read_space(own["space"])
         options = {**self.options, "test": test if test is not None else self._found(self.test)}
         return make_model or self.model, data if data is not None else self._found(self.data), own, options
 
@@ -110,12 +110,13 @@ def read_request(folder: Path, *, known: Container[str]) -> Request:
     return request
 
 
-def _written(space: Space) -> dict[str, Any]:
+def written_space(space: Space) -> dict[str, Any]:
     """A space as JSON: {"lr": {"kind": "Log", "low": 1e-4, "high": 0.1}}."""
     return {name: {"kind": type(d).__name__, **dataclasses.asdict(d)} for name, d in space.items()}
 
 
-def _read(space: Mapping[str, Mapping[str, Any]]) -> dict[str, Distribution]:
+def read_space(space: Mapping[str, Mapping[str, Any]]) -> dict[str, Distribution]:
+    """The space that was written so."""
     return {
         name: DISTRIBUTIONS[d["kind"]](**{key: value for key, value in d.items() if key != "kind"})
         for name, d in space.items()

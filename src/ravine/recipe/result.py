@@ -66,6 +66,7 @@ class Result:
     out: Path | None
     inspection: Inspection | None = None  # when asked for and possible; its JSON is inspection.json
     findings: list[Finding] = field(default_factory=list)  # of `check`, and of what failed; the root first
+    elsewhere: str = ""  # what another driver of a shared study has found that is better, in a sentence
 
     @property
     def gain(self) -> str:
@@ -86,6 +87,7 @@ class Result:
             "best": None if self.best is None else dict(vars(self.best)),
             "ensemble": None if self.ensemble is None else dict(vars(self.ensemble)),
             "gain": self.gain,
+            **({"elsewhere": self.elsewhere} if self.elsewhere else {}),
             "trials": self.trials,
             "seconds": round(self.seconds, 2),
             "out": None if self.out is None else str(self.out),
@@ -103,4 +105,5 @@ class Result:
             record["seconds"],
             None if out is None else Path(out),
             findings=[Finding(**found) for found in record.get("findings", [])],  # older records have none
+            elsewhere=record.get("elsewhere", ""),
         )

@@ -19,7 +19,7 @@ from ravine.errors import ModelError
 from ravine.models import Model
 from ravine.randomness import seeded
 from ravine.recipe.verdict import Verdict
-from ravine.search import OnRay, fit_trials, room_for
+from ravine.search import OnRay, StudyServer, fit_trials, room_for
 from ravine.search.asynchronous import Crew
 from ravine.training import Kept, Saver
 from ravine.training.shared import Team
@@ -62,7 +62,8 @@ class Session:
 
     engine: of every population. saver: writes the state of the step that runs, and has the one to go on with.
     workers: processes of this machine that a search trains in; this one alone where it is 1. cluster, crew: where it
-    trains instead, and the workers there. team: the processes that train one setting together.
+    trains instead, and the workers there. server: of a study that is shared with others. team: the processes that train one
+    setting together.
     """
 
     data: Data
@@ -78,6 +79,7 @@ class Session:
     crew: Crew | None = None
     saver: Saver = field(default_factory=Saver)
     team: Team | None = None
+    server: StudyServer | None = None
 
     def __post_init__(self) -> None:
         module = self.model.build(self.seed)

@@ -163,7 +163,7 @@ def _climb(
         found.outcomes[trial] = Outcome(trial, {}, 0, 0, reason, failed=True)
     if not built.runs:
         return
-    saver, name = session.saver, found.phase if first else f"{found.phase}.{built.runs[0].trials[0]}"
+    saver, name = session.saver, found.phase if first else f"{found.phase}.wave-{built.runs[0].trials[0]}"
     climb = Climb(built.runs, rungs, least=least, deadline=deadline, say=session.watch.note)
     built.runs = []  # the climb alone has them, and may give them away
     if saved := saver.load(name):

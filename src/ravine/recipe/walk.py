@@ -27,10 +27,11 @@ from ravine.recipe.refine import judge_refine, refine
 from ravine.recipe.result import Best, EnsembleResult, Result
 from ravine.recipe.runs import PROBE
 from ravine.recipe.session import Session, seconds_left
+from ravine.recipe.shared_study import agreed_spaces, in_common, named_driver, said_of_others
 from ravine.recipe.sharpness import sharpness_evidence
 from ravine.recipe.trials import Search
 from ravine.recipe.verdict import Verdict
-from ravine.search import Choice, Space, Study, after_search
+from ravine.search import Choice, Space, Study, StudyServer, after_search
 from ravine.training import History, Kept, Setting
 from ravine.training.run import TRAIN_ROWS
 
@@ -98,6 +99,7 @@ class Walk:
         self.session, self.folder, self.budget = session, folder, budget
         self.space, self.keep_going, self.wanted = space, keep_going, Wanted()
         self.inspected = False
+        self.elsewhere = ""  # what another driver of a shared study has found that is better
         self.history = history or History()
         session.pace = float(session.saver.decided("pace", lambda: session.pace) or math.nan)
         self.verdicts: list[Verdict] = []
@@ -153,9 +155,22 @@ class Walk:
             sampler=self.wanted.sampler,
             trials=self.wanted.trials.get("coarse", GRID),
             resume=True,
+            server=self._joined(),
+            about=in_common(self.session) if self.session.server else None,
         )
         with closing(study):
-            return self._phases(study, spaces)
+            shared = agreed_spaces(study, spaces, self.space or {}) if self.session.server else spaces
+            found = self._phases(study, shared)
+            self.elsewhere = said_of_others(study) if self.session.server else ""
+            study.keep(self.folder.path)
+        return found
+
+    def _joined(self) -> StudyServer | None:
+        """The server of a shared study, told who asks: the same driver after a stop."""
+        server, folder = self.session.server, self.folder.path
+        if server is not None:
+            server.driver = self.session.saver.decided("driver", lambda: named_driver(folder))
+        return server
 
     def _phases(self, study: Study, spaces: Mapping[str, Space]) -> list[Search]:
         deadline = self._begin("coarse")
@@ -308,7 +323,15 @@ class Walk:
         self.folder.history(self.history)
         trials = len(set(self.history.epochs()["trial"]))
         result = Result(
-            self.verdicts, best, ensemble, trials, self.budget.spent, self.folder.path, inspection, self.findings
+            self.verdicts,
+            best,
+            ensemble,
+            trials,
+            self.budget.spent,
+            self.folder.path,
+            inspection,
+            self.findings,
+            self.elsewhere,
         )
         self.folder.record("result.json", result.record())
         return result

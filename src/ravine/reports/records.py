@@ -332,6 +332,7 @@ class Result(Record):
     best: Winner | None = None
     ensemble: EnsembleRecord | None = None
     gain: str = ""  # of the ensemble over the best model, in a sentence
+    elsewhere: str = ""  # what another driver of a shared study has found that is better, in a sentence
     trials: int | None = None
     seconds: Number = None
     out: str | None = None

@@ -122,7 +122,7 @@ def sections(run: Run) -> list[Section]:
 def caution(run: Run) -> str:
     """How far the figures of the validation and test rows can be believed."""
     trials, rows = len(run.trials), run.config.data.sizes.get("test", 0)
-    gain = run.result.gain if run.result is not None else ""
+    gain = f"{run.result.gain} {run.result.elsewhere}".strip() if run.result is not None else ""
     said = f"{gain} These rows were looked at once, after everything was chosen.".strip()
     if trials > 1:
         said += f" The validation rows chose among {trials} trials, so the figures they give are too good."

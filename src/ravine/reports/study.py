@@ -41,7 +41,8 @@ class Trial:
 
 
 def read_study(path: Path) -> tuple[Trial, ...]:
-    """All trials by number; none when there is no such file.
+    """All trials of the run by number, without those of other drivers where the study was shared; none when there is no
+    such file.
 
     Raises FolderError when the file is no Optuna study of ours.
     """
@@ -60,7 +61,8 @@ def read_study(path: Path) -> tuple[Trial, ...]:
         raise unreadable(path, error) from error
     try:
         study = optuna.load_study(study_name=STUDY, storage=storage)
-        found = study.get_trials(deepcopy=False)
+        driver = study.user_attrs.get("driver")
+        found = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("driver") == driver]
     except damage as error:
         raise unreadable(path, error) from error
     finally:

@@ -1,5 +1,6 @@
 """Spaces, samplers, the study, successive halving, and what a finished search has taught. Built on Optuna."""
 
+from ravine.search.address import kept, without_password
 from ravine.search.after import after_search
 from ravine.search.comparable import Compared, comparable, same_ranges
 from ravine.search.grid_or_random import grid_or_random
@@ -14,7 +15,8 @@ from ravine.search.parse import parse_space
 from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan, waves
 from ravine.search.samplers import LEARNING_FROM, SAMPLERS, RepeatableSampler
 from ravine.search.space import Choice, Distribution, Int, Log, Space, Uniform, around, edge_of, share_of
-from ravine.search.study import STUDY_NAME, Asked, Study
+from ravine.search.study import STUDY_NAME, Asked, Study, measured
+from ravine.search.study_server import StudyServer
 from ravine.search.workers import Workers, check_workers
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "RepeatableSampler",
     "Space",
     "Study",
+    "StudyServer",
     "Uniform",
     "Workers",
     "after_search",
@@ -53,7 +56,9 @@ __all__ = [
     "fit_trials",
     "grid_or_random",
     "importance",
+    "kept",
     "known_settings",
+    "measured",
     "more_trials",
     "parse_space",
     "parse_workers",
@@ -66,4 +71,5 @@ __all__ = [
     "survivors",
     "the_ray",
     "waves",
+    "without_password",
 ]

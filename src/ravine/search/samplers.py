@@ -50,7 +50,7 @@ _Distributions = dict[str, BaseDistribution]
 class RepeatableSampler(optuna.samplers.BaseSampler):
     """One of SAMPLERS, to be used in any Optuna study with one objective.
 
-    trials: how many are planned; a grid is made as fine as they need, and when they are more they begin it again.
+    trials: how many are planned; a grid is made as fine as they need, and when they are more they are points between.
     Raises SettingError for a sampler that is not known.
 
     >>> study = optuna.create_study(sampler=RepeatableSampler("sobol", seed=1))
@@ -156,12 +156,16 @@ def _quasi_random(kind: str, seed: int, position: int, dimensions: int) -> list[
 
 
 def _on_grid(seed: int, position: int, space: _Distributions, trials: int) -> dict[str, Any]:
-    """Point number `position` of a shuffled grid, each level in the middle of its part of the range."""
+    """Point number `position` of a shuffled grid, each level in the middle of its part of the range.
+
+    When all have come they come again, shifted within their parts: to 1/4, 3/4, 1/8, 5/8 ... of the way (van der Corput).
+    """
     levels = grid_levels(space, trials)
     points = math.prod(levels.values())
-    index = int(permutation(points, seed)[position % points])
-    at = np.unravel_index(index, tuple(levels.values()))
-    return {name: placed(space[name], (int(i) + 0.5) / levels[name]) for name, i in zip(levels, at, strict=True)}
+    turn, place = divmod(position, points)
+    at = np.unravel_index(int(permutation(points, seed)[place]), tuple(levels.values()))
+    within = sum(0.5 ** (k + 1) for k, bit in enumerate(reversed(f"{turn + 1:b}")) if bit == "1")
+    return {name: placed(space[name], (int(i) + within) / levels[name]) for name, i in zip(levels, at, strict=True)}
 
 
 def grid_levels(space: Mapping[str, BaseDistribution], trials: int) -> dict[str, int]:

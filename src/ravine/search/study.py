@@ -1,40 +1,40 @@
-"""The record of a search: a standard Optuna study in `study.db`, so that its own tools open it.
+"""The record of a search: a standard Optuna study, so that its own tools open it, in `study.db` or on a server.
 
 A search that was killed is told again from its beginning: the same calls in the same order. A trial that was asked for
-before is answered from the file, a report or an end that is in the file already is passed over, and what is not there
+before is answered from the study, a report or an end that is there already is passed over, and what is not there
 yet is written. So nothing is lost, nothing is done twice, and the rows become those of a search never stopped: a trial
 is written whole, in one transaction, and its values follow from (seed, number, the trials before it) alone.
+
+On a server several drivers share a study. Each trial says who asked for it and as the how manyth, so that a driver tells
+its own again and leaves the others' alone; numbers are the study's, and what is drawn sees the trials of all.
 """
 
 from __future__ import annotations
 
 import math
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy.exc
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.pool import QueuePool
 
-from ravine.errors import FolderError, WriteError
+from ravine.errors import SettingError
 from ravine.search.hyperparameters import applying
 from ravine.search.places import to_optuna
 from ravine.search.samplers import RepeatableSampler
 from ravine.search.space import Space
+from ravine.search.study_file import STUDY_NAME, StudyFile, write_copy
+from ravine.search.study_server import StudyServer, difference
 from ravine.training import headline
 from ravine.types import Metrics, Task
 
-__all__ = ["STUDY_NAME", "Asked", "Study"]
-
-STUDY_NAME = "ravine"
+__all__ = ["STUDY_NAME", "Asked", "Study", "measured"]
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,32 @@ class Asked:
     params: Mapping[str, Any]
 
 
+_End = tuple[TrialState, float | None, Any, Any]  # state, value, epochs, reason
+
+
 @dataclass
 class _Row:
-    """What the file holds of a trial: the value at each step, and its end when it has one."""
+    """A trial of ours, as it was asked for, and what was told of it: the value at each step, and its end when it has one."""
 
     id: int
+    trial: FrozenTrial
     steps: dict[int, float]
-    end: tuple[TrialState, float | None, Any, Any] | None  # state, value, epochs, reason
+    end: _End | None
+
+
+def measured(task: Task) -> str:
+    """The value of a trial, on validation rows."""
+    return "accuracy" if headline(task) == "accuracy" else "rmse"
 
 
 class Study:
-    """A search over spaces, recorded in folder/study.db (in memory when there is no folder).
+    """A search over spaces, recorded in folder/study.db (in memory when there is no folder) or, shared, on a server.
 
     The value of a trial is its validation accuracy, or rmse in units of the target. sampler: a name in SAMPLERS.
-    trials: how many are planned, for a grid. resume: go on with a study.db that stands there; without it, it is
-    refused. Raises FolderError for that, for one that is damaged or of another search, and when it cannot be written.
+    trials: how many are planned, for a grid; a shared grid is as fine as the driver said that began it. resume: go on with
+    a study.db that stands there; without it, it is refused. server: where the study lies, its `driver` named. about: plain
+    values that a driver must share with the one that began the study (what data they train on), or is refused.
+    Raises FolderError or StorageError for that, for one that is damaged or of another search, and when it cannot be written.
     """
 
     def __init__(
@@ -72,28 +83,29 @@ class Study:
         sampler: str = "random",
         trials: int = 64,
         resume: bool = False,
+        server: StudyServer | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.measured = "accuracy" if headline(task) == "accuracy" else "rmse"
+        self.measured = measured(task)
         self.optimizers = sorted(optimizers)
-        self._path = folder / "study.db" if folder else Path()
+        self._store = server or StudyFile(folder, resume=resume)
+        self._storage = self._store.storage
         self._sampler = RepeatableSampler(sampler, seed, trials=trials)
-        if folder and self._path.exists() and not resume:
-            raise FolderError(f"{self._path} exists already: resume that search, or choose another --out.")
-        with writing(self._path):
-            self._file = _storage(self._path) if folder else None
-            self._storage = self._file or optuna.storages.InMemoryStorage()
-            self._study = optuna.create_study(
-                study_name=STUDY_NAME,
-                storage=self._storage,
-                sampler=self._sampler,
-                direction="maximize" if self.measured == "accuracy" else "minimize",
-                load_if_exists=True,
-            )
-            self._id = self._storage.get_study_id_from_name(STUDY_NAME)
-            self._rows = [_row(trial) for trial in self.trials]
-            self._check({"measured": self.measured, "seed": seed, "sampler": sampler, "optimizers": self.optimizers})
-        self._next = 0  # the number that is asked for next, from the beginning also where a search is told again
+        self._rows: list[_Row] = []  # ours, in the order in which they were asked for
+        self._numbered: dict[int, _Row] = {}  # the same, by their number in the study
+        self._next = 0  # the one of ours that is asked for next, from the beginning also where a search is told again
+        asked = {"measured": self.measured, "seed": seed, "sampler": sampler, "optimizers": self.optimizers}
+        try:
+            self._study = self._store.now(self._created)
+            self._id = self._study._study_id
+            self._store.now(lambda: self._check({**asked, **(about or {})}))
+            if server is not None:
+                self._sampler.trials = self.agreed("grid", trials)
+            self._store.now(self._read_rows)
+        except BaseException:
+            self._store.let_go()
+            raise
 
     @property
     def learns(self) -> bool:
@@ -114,38 +126,35 @@ class Study:
 
         The optimizer and the structure (values of names in `space`) are the caller's, so that the stacks of trials stay
         full. first: values to take instead of drawn ones; they may lie outside the space (the winner of another phase,
-        say). number: which trial this is; the one after the last asked for when not given. One that the file holds
+        say). number: which of our trials this is; the one after the last asked for when not given. One that the study holds
         comes back as it was recorded.
         """
         number = self._next if number is None else number
         self._next = number + 1
-        if number < len(self._rows):
-            return self._recorded(number, optimizer, phase)
         if number > len(self._rows):
-            raise self._damaged(f"trial {number} is asked for, and it holds {len(self._rows)}")
-        known = {**(first or {}), **(structure or {}), "optimizer": optimizer}
-        trial = self._drawn(number, known, space, {"phase": phase, **({"given": True} if first else {})})
-        with writing(self._path):
-            self._rows.append(_Row(self._storage.create_new_trial(self._id, template_trial=trial), {}, None))
-        return Asked(number, trial.params)
+            raise self._store.damaged(f"trial {number} is asked for, and it holds {len(self._rows)}")
+        if number == len(self._rows):
+            known, tries = {**(structure or {}), "optimizer": optimizer}, count()
+            self._store.now(lambda: self._create(number, known, first or {}, space, phase, again=next(tries) > 0))
+        return self._recorded(number, optimizer, phase)
 
     def report(self, number: int, step: int, metrics: Metrics) -> None:
-        """An intermediate value of a running trial; passed over when the file holds that step."""
-        row = self._rows[number]
+        """An intermediate value of a running trial; passed over when the study holds that step."""
+        row = self._numbered[number]
         if step in row.steps:
             return
         if row.end is not None:
-            raise self._damaged(f"trial {number} ended without its value at step {step}")
-        with writing(self._path):
-            self._storage.set_trial_intermediate_value(row.id, step, metrics[self.measured])
-        row.steps[step] = metrics[self.measured]
+            raise self._store.damaged(f"trial {number} ended without its value at step {step}")
+        value = metrics[self.measured]
+        self._store.later(lambda: self._storage.set_trial_intermediate_value(row.id, step, value))
+        row.steps[step] = value
 
     def tell(self, number: int, metrics: Metrics | None, *, epochs: int, reason: str | None = None) -> None:
         """End a trial: complete when there is no reason, pruned when it was stopped, failed without metrics.
 
-        Passed over when the file says the same; raises FolderError when it says something else.
+        Passed over when the study says the same; raises FolderError or StorageError when it says something else.
         """
-        row = self._rows[number]
+        row = self._numbered[number]
         state = TrialState.FAIL if metrics is None else TrialState.PRUNED if reason else TrialState.COMPLETE
         value = metrics[self.measured] if metrics and state == TrialState.COMPLETE else None
         if state == TrialState.PRUNED and row.steps:
@@ -154,32 +163,131 @@ class Study:
         end = (state, value, epochs, reason)
         if row.end is not None:
             if row.end != end:
-                raise self._damaged(f"trial {number} ended as {_told(row.end)}, and now as {_told(end)}")
+                raise self._store.damaged(f"trial {number} ended as {_told(row.end)}, and now as {_told(end)}")
             return
-        with writing(self._path):
+        self._store.later(lambda: self._write_end(row, end))
+        row.end = end
+
+    @property
+    def _direction(self) -> StudyDirection:
+        return StudyDirection.MAXIMIZE if self.measured == "accuracy" else StudyDirection.MINIMIZE
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """Ours, by number."""
+        return self._ours(self.everybodys)
+
+    @property
+    def everybodys(self) -> list[FrozenTrial]:
+        """The trials of all drivers, by number."""
+        return self._store.now(lambda: self._study.get_trials(deepcopy=False))
+
+    def better_elsewhere(self) -> FrozenTrial | None:
+        """The best finished trial of another driver, where it is better than each of ours."""
+        driver, sign = self._store.driver, 1 if self.measured == "accuracy" else -1
+        ended = [t for t in self.everybodys if t.state == TrialState.COMPLETE and t.value is not None]
+        best = max(ended, key=lambda t: (sign * (t.value or 0), t.user_attrs.get("driver") == driver), default=None)
+        return None if best is None or best.user_attrs.get("driver") == driver else best
+
+    def agreed(self, name: str, value: Any) -> Any:
+        """What the driver that came first noted in the study under this name (plain values): this value, where nobody did."""
+
+        def noted() -> Any:
+            with self._store.turn(self._id):
+                found = self._study.user_attrs
+                if name not in found:
+                    self._study.set_user_attr(name, value)
+            return found.get(name, value)
+
+        return self._store.now(noted)
+
+    def keep(self, folder: Path | None) -> None:
+        """See that a server holds all that was told, and copy the study, with the trials of all drivers, to folder/study.db:
+        a run folder is the whole truth.
+        """
+        driver = self._store.driver
+        self._store.now(
+            lambda: write_copy(self._study, folder / "study.db", driver=driver) if folder and driver else None
+        )
+
+    def close(self) -> None:
+        """Let go of the file or the server."""
+        self._store.close()
+
+    def _created(self) -> optuna.Study:
+        return optuna.create_study(
+            study_name=self._store.study,
+            storage=self._storage,
+            sampler=self._sampler,
+            direction=self._direction,
+            load_if_exists=True,
+        )
+
+    def _create(
+        self, number: int, known: Mapping[str, Any], first: Mapping[str, Any], space: Space, phase: str, *, again: bool
+    ) -> None:
+        """Write our trial of that number, counted from our first. again: an earlier try may have written it."""
+        driver, attrs = self._store.driver, dict[str, Any](phase=phase)
+        with self._store.turn(self._id):
+            if driver:
+                attrs |= {"driver": driver, "asked": number}
+                if again:
+                    self._read_rows()
+                if number < len(self._rows):
+                    return
+                if first and self._given(first, str(known["optimizer"]), phase):
+                    first = {}
+            attrs |= {"given": True} if first else {}
+            trial = self._drawn(self._store.count(self._id, number), {**first, **known}, space, attrs)
+            try:
+                trial._trial_id, trial.number = self._store.create(self._id, trial)
+            except ValueError as error:  # Optuna's, for values of another kind under the same name
+                raise SettingError(
+                    f"{self._store.label} searches other values than are asked for ({error}): ask for the same "
+                    f"--space, or choose another {self._store.another}."
+                ) from error
+        self._add(trial)  # now it is written for certain
+
+    def _given(self, first: Mapping[str, Any], optimizer: str, phase: str) -> bool:
+        """Whether another driver tries these settings already."""
+        wanted = {"optimizer": optimizer, **first}
+        return any(
+            t.user_attrs.get("phase") == phase
+            and "given" in t.user_attrs
+            and all(t.params.get(name) == value for name, value in wanted.items())
+            for t in self._study.get_trials(deepcopy=False)
+        )
+
+    def _read_rows(self) -> None:
+        """Learn of trials of ours that the study holds and we do not know of: those of a process before this one."""
+        for trial in self._ours(self._study.get_trials(deepcopy=False)):
+            if trial.number not in self._numbered:
+                self._add(trial)
+
+    def _ours(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        driver = self._store.driver
+        return [t for t in trials if not driver or t.user_attrs.get("driver") == driver]
+
+    def _add(self, trial: FrozenTrial) -> None:
+        end = (trial.state, trial.value, trial.user_attrs.get("epochs"), trial.user_attrs.get("reason"))
+        ended = end if trial.state.is_finished() else None
+        row = _Row(trial._trial_id, trial, dict(trial.intermediate_values), ended)
+        self._rows.append(row)
+        self._numbered[trial.number] = row
+
+    def _write_end(self, row: _Row, end: _End) -> None:
+        state, value, epochs, reason = end
+        try:
             self._storage.set_trial_user_attr(row.id, "epochs", epochs)
             if reason:
                 self._storage.set_trial_user_attr(row.id, "reason", reason)
             self._storage.set_trial_state_values(row.id, state, None if value is None else [value])
-        row.end = end
-
-    @property
-    def trials(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
-
-    def close(self) -> None:
-        """Let go of the file: what SQLite kept in its write-ahead log goes into study.db, which then stands alone."""
-        self._let_go()
-        if self._file is not None:
-            with writing(self._path), self._file.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")  # so that readers make no log either
-            self._let_go()
-
-    def _let_go(self) -> None:
-        """Close every connection."""
-        if self._file is not None:
-            self._file.remove_session()
-            self._file.engine.dispose()
+        except UpdateFinishedTrialError:  # by an earlier try of ours, or by somebody else
+            found = self._storage.get_trial(row.id)
+            if (found.state, found.value) != (state, value):
+                raise self._store.damaged(
+                    f"trial {found.number} was ended by somebody else as {found.state.name.lower()} with {found.value}"
+                ) from None
 
     def _drawn(self, number: int, given: Mapping[str, Any], space: Space, attrs: Mapping[str, Any]) -> FrozenTrial:
         """A trial with all its values, the given ones and those of the sampler; nothing is written."""
@@ -201,57 +309,25 @@ class Study:
         return _running(params, distributions, attrs, number)
 
     def _recorded(self, number: int, optimizer: str, phase: str) -> Asked:
-        trial = self.trials[number]
+        trial = self._rows[number].trial
         found = (trial.user_attrs.get("phase"), trial.params.get("optimizer"))
         if found != (phase, optimizer):
-            raise self._damaged(f"trial {number} is one of {found}, not of {(phase, optimizer)}")
-        return Asked(number, trial.params)
+            raise self._store.damaged(f"trial {trial.number} is one of {found}, not of {(phase, optimizer)}")
+        return Asked(trial.number, trial.params)
 
     def _check(self, asked: Mapping[str, Any]) -> None:
         """Note what was asked for, or hold it against what was noted."""
-        noted = self._study.user_attrs
-        for name, value in asked.items():
-            if noted.get(name, value) != value:
-                self._let_go()
-                raise FolderError(
-                    f"{self._path} is a search with {name} {noted[name]!r}, and {value!r} is asked for: "
-                    "resume it as it was begun, or choose another --out."
-                )
-            if name not in noted:
-                self._study.set_user_attr(name, value)
-
-    def _damaged(self, found: str) -> FolderError:
-        return FolderError(
-            f"{self._path} is damaged or of another search ({found}): search again with another --out, or take it from a copy."
-        )
+        with self._store.turn(self._id):
+            noted, other = self._study.user_attrs, self._study.direction != self._direction
+            if not noted and (other or self._study.get_trials(deepcopy=False)):
+                raise self._store.unlike("a study of another program")
+            if found := difference(noted, asked):
+                raise self._store.unlike(found)
+            for name in asked.keys() - noted.keys():
+                self._study.set_user_attr(name, asked[name])
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What SQLite says when it cannot read or write, as one FolderError; "disk full" is one of its ways to end."""
-    try:
-        yield
-    except (sqlalchemy.exc.DatabaseError, StorageInternalError, RuntimeError) as error:
-        said: BaseException = error
-        while said.__cause__ is not None:
-            said = said.__cause__
-        text = " ".join(str(said).split())
-        if not isinstance(said, sqlite3.OperationalError):
-            raise FolderError(
-                f"{path} is damaged ({text}): take it from a copy, or search again with another --out."
-            ) from error
-        raise WriteError(
-            f"cannot write {path} ({text}): see that there is space left and that the folder "
-            "can be written, or choose another one with --out."
-        ) from error
-
-
-def _row(trial: FrozenTrial) -> _Row:
-    end = (trial.state, trial.value, trial.user_attrs.get("epochs"), trial.user_attrs.get("reason"))
-    return _Row(trial._trial_id, dict(trial.intermediate_values), end if trial.state.is_finished() else None)
-
-
-def _told(end: tuple[TrialState, float | None, Any, Any]) -> str:
+def _told(end: _End) -> str:
     state, value, epochs, reason = end
     return f"{state.name.lower()} with {value} after {epochs} epochs ({reason})"
 
@@ -279,22 +355,3 @@ def _holding(d: BaseDistribution, value: Any) -> BaseDistribution:
 def _exact(d: BaseDistribution, value: Any) -> Any:
     """A value as it will be read back from the file."""
     return d.to_external_repr(d.to_internal_repr(value))
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """SQLite is told not to wait for the disk at each of a search's hundreds of writes. The file stays whole whatever
-    happens; when the power fails its last rows may be gone, and are written again when the search is told again.
-    """
-    connection = sqlite3.connect(path.resolve(), check_same_thread=False)
-    connection.execute("PRAGMA synchronous=NORMAL")
-    return connection
-
-
-def _storage(path: Path) -> optuna.storages.RDBStorage:
-    """A SQLite file, written by one process."""
-    # A connection of our own making: in a URL, a folder's name with ? or # would be cut there.
-    engine = {"creator": partial(_connect, path), "poolclass": QueuePool}
-    storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=engine)
-    with storage.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    return storage
