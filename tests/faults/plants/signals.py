@@ -31,10 +31,10 @@ def mended(case: Case, change: Callable[[nn.Module], object]) -> Case:
     return case.but(make_model=make)
 
 
-def before_relu(model: nn.Module) -> list[Any]:
-    """The layers whose outputs go into a ReLU."""
+def before(model: nn.Module, *kinds: type[nn.Module]) -> list[Any]:
+    """The layers whose outputs go into an activation of these kinds."""
     order = [module for module in model.modules() if not list(module.children())]
-    return [one for one, after in itertools.pairwise(order) if isinstance(after, nn.ReLU)]
+    return [one for one, after in itertools.pairwise(order) if isinstance(after, kinds)]
 
 
 def scaled(model: nn.Module, factor: float) -> None:
@@ -59,10 +59,12 @@ def init_too_small(case: Case, severity: Severity) -> Case | None:
 
 
 def dead_units(case: Case, severity: Severity) -> Case | None:
-    """Biases of -10 for nine units in ten, or for all."""
+    """Biases of -10 for nine units in ten, or for all; a network without ReLU has no units that can be dead."""
+    if not before(case.build(), nn.ReLU):
+        return None
 
     def kill(model: nn.Module) -> None:
-        for layer in before_relu(model):
+        for layer in before(model, nn.ReLU):
             units = layer.bias.numel()
             layer.bias[: units if severity == "severe" else round(0.9 * units)] = -10.0
 
@@ -73,7 +75,7 @@ def saturated_units(case: Case, severity: Severity) -> Case | None:
     """Tanh units on weights 30 times too large, or sigmoids with biases 100 too large besides."""
 
     def saturate(model: nn.Module) -> None:
-        for layer in before_relu(model):
+        for layer in before(model, nn.ReLU, nn.Tanh):
             layer.weight.mul_(30)
             if severity == "severe":
                 layer.bias.add_(100)
@@ -85,7 +87,7 @@ def saturated_units(case: Case, severity: Severity) -> Case | None:
 def swap(model: nn.Module, kind: type[nn.Module]) -> None:
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.ReLU):
+            if isinstance(child, nn.ReLU | nn.Tanh):
                 setattr(module, name, kind())
 
 

@@ -75,7 +75,7 @@ def _nothing(look: Look) -> float:
     """The held-out loss of a model that knows nothing: the entropy of the classes, or the loss the untrained one began with."""
     case = look.case
     if case.task == "classification" and isinstance(case.loss, str):
-        counts = case.labels.bincount().double()
+        counts = case.labels[case.labels >= 0].bincount().double()
         shares = counts[counts > 0] / counts.sum()
         return max(0.1, -float((shares * shares.log()).sum()))
     if case.loss == "mse":

@@ -27,7 +27,7 @@ CONFIDENCE = 0.55
 
 
 def find(look: Look) -> Iterator[Finding]:
-    if look.start.raised or not look.base.finite:
+    if look.start.raised or not (look.base.finite and look.reference.marks):
         return
     ahead = look.reference.best_held().held.skill - max(look.base.held.skill, 0.0)
     if look.under < TRAIN or ahead < HELD:
