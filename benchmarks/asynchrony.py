@@ -16,8 +16,9 @@ What the driver's work costs is measured first, here and now: the study's asks, 
 --storage, in a database (an empty study of its own is made there); a state's bytes through the packing that carries them. What a
 message costs besides is benchmarks/scale_out.py's to measure: --message.
 
-Two changes are tried besides: four smaller populations for each worker, taken up as workers become free; and states that come no more often than
-fill a fifth of the driver's time, which then are older than 10 s when a worker dies.
+States come less often where they would fill more than a fifth of the driver's time, but none is older than 30 s, as in
+ravine.search.asynchronous. Two changes are tried besides: four smaller populations for each worker, taken up as workers become free; and states
+as old as it takes to fill no more than that fifth.
 
 Told are the mean and the standard deviation over n seeds, and how much sooner a search would end if one thing were free.
 
@@ -54,14 +55,14 @@ RUNGS = (1, 2, 4)  # in units of the first
 AGREES = (0.883, 0.936)  # correlation of the best so far with the end, benchmarks/results/rungs.txt
 LIFE = 36_000.0  # seconds that a worker lives in the mean
 BACK = 20.0  # seconds until a population goes on elsewhere
-STATE_EVERY, TURN = 10.0, 1.0  # seconds, as in ravine.search.asynchronous
+STATE_EVERY, OLDEST, TURN = 10.0, 30.0, 1.0  # seconds, as in ravine.search.asynchronous
 OWN_SHARE = 0.02  # of a population's time that its states may take, as there
-STATES_SHARE = 0.2  # of the driver's time, where states are spaced
+STATES_SHARE = 0.2  # of the driver's time that the states of all populations may take, as there
 WAYS: Sequence[tuple[str, bool, dict[str, Any]]] = (
     ("synchronous", True, {}),
     ("asynchronous", False, {}),
     ("asynchronous, in 4 populations a worker", False, {"parts": 4}),
-    ("asynchronous, in 4 populations a worker, states spaced", False, {"parts": 4, "spaced": True}),
+    ("asynchronous, in 4 populations a worker, states of any age", False, {"parts": 4, "oldest": math.inf}),
 )
 SPACE = {"lr": Log(1e-4, 1e-1), "weight_decay": Log(1e-4, 1.0), "dropout": Uniform(0.0, 0.5)}
 
@@ -89,7 +90,7 @@ class World:
     slow: float = 0.1  # share of the nodes
     life: float = LIFE
     parts: int = 1  # populations for each worker, which together have `population` trials
-    spaced: bool = False  # states come no more often than the driver takes in with STATES_SHARE of its time
+    oldest: float = OLDEST  # seconds that a state may be old, whatever share of the driver's time it takes
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,8 @@ class Search:
         self.climbers = [Climber(list(range(i * size, (i + 1) * size))) for i in range(count)]
         costs = world.costs
         each = size * world.state * costs.byte  # seconds that a whole state takes
-        self.state_every = max(
-            STATE_EVERY, each / OWN_SHARE, world.workers * each / STATES_SHARE if world.spaced else 0
-        )
+        shares = max(each / OWN_SHARE, world.workers * each / STATES_SHARE)
+        self.state_every = max(STATE_EVERY, min(world.oldest, shares))
         self.events: list[tuple[float, int, Climber]] = []
         self.order = itertools.count()
         self.idle, self.waiting = list(range(world.workers)), deque(self.climbers)

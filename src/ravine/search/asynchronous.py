@@ -32,8 +32,11 @@ __all__ = ["AsynchronousClimb", "Crew", "Decision", "Here", "InPlace", "WorkerLo
 TURN = 1.0  # seconds after which a run says how far it is
 TOLD_EVERY = 0.2  # seconds at least between two words on how far all are
 
-SAVED_EVERY, SHARE = 10.0, 0.02
-"""Seconds from one state of a run that comes back to the next; longer where that takes more than SHARE of the time."""
+SAVED_EVERY, OLDEST = 10.0, 30.0
+"""Seconds from one state of a run that comes back to the next; where states take much of the time, up to the second."""
+
+SHARE, OF_ALL = 0.02, 0.2
+"""Of a run's time that its states may take, and of this process's time that those of all runs may (benchmarks/asynchrony.py)."""
 
 DEATHS = 3  # workers that a run may lose from one state to the next: then it is what kills them
 
@@ -107,10 +110,9 @@ class _Ascent:
     def alive(self) -> bool:
         return bool(self.run.trials)
 
-    @property
-    def due(self) -> bool:
-        """Is it time to fetch its state?"""
-        old = time.monotonic() - self.fetched >= max(SAVED_EVERY, self.cost / SHARE)
+    def due(self, every: float) -> bool:
+        """Is it time to fetch its state, where all have theirs fetched after so many seconds?"""
+        old = time.monotonic() - self.fetched >= max(every, min(OLDEST, self.cost / SHARE))
         return old and self.run.step > (-1 if self.saved is None else _step_of(self.saved[1]))
 
 
@@ -145,6 +147,7 @@ class AsynchronousClimb:
             self._check_known(one)
             self._note(one)
         self._ascents = [self._begun(i, order) for i, order in enumerate(self.orders)]
+        self._cost = 0.0  # seconds that a state of each run takes, together
 
     @property
     def best(self) -> dict[int, Kept]:
@@ -185,7 +188,7 @@ class AsynchronousClimb:
         if run.worker is None:
             if self.crew.take(run):
                 self._begin(one, "build", one.order.only(run.trials), one.saved and _sent(one.saved[1], run))
-        elif one.due:
+        elif one.due(max(SAVED_EVERY, min(OLDEST, self._cost / OF_ALL))):
             self._begin(one, "snapshot")
         elif run.step < self._stop(one) and not self._late:
             seconds = min(TURN, self.deadline - time.monotonic())
@@ -250,7 +253,12 @@ class AsynchronousClimb:
         tell(self.history, one.run.rows)
         one.run.rows.clear()
         one.fetched, one.deaths = time.monotonic(), 0
-        one.cost = one.fetched - began
+        self._price(one, one.fetched - began)
+
+    def _price(self, one: _Ascent, seconds: float) -> None:
+        """What fetching a state of this run takes, and so those of all runs together."""
+        self._cost += seconds - one.cost
+        one.cost = seconds
 
     def _judge(self, one: _Ascent, metrics: Sequence[Metrics]) -> None:
         """Part the trials of a run where it stands: as it was decided, or as it is decided now."""
@@ -318,6 +326,7 @@ class AsynchronousClimb:
         tell(self.history, one.run.rows)
         one.run.rows.clear()
         one.saved = None  # its best weights are here
+        self._price(one, 0.0)
         self.crew.drop(one.run)
 
     def _mend(self, one: _Ascent, fault: Exception) -> None:
@@ -341,6 +350,7 @@ class AsynchronousClimb:
             other.run.rows = []
             if not other.alive:
                 self._finish(other)
+        self._price(one, 0.0)
         at = self._ascents.index(one)
         self._ascents[at : at + 1] = instead
         self.say(found.note)
