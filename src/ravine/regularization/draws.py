@@ -57,7 +57,9 @@ def permuted(count: int, seed: int, step: int, *, device: torch.device | str = "
 
 def _bits(count: int, seed: Tensor, step: Tensor, first: int = 0) -> Tensor:
     """Uniform bits, [count] int64: a counter that begins at `first`, scrambled."""
-    counter = torch.arange(first, first + count, device=seed.device, dtype=torch.int64)
+    counter = torch.arange(count, device=seed.device, dtype=torch.int64)
+    if first:  # else one operation less, and one that every engine can print
+        counter = counter + first
     return _mix(counter * _GOLDEN + _mix(seed + step * _MIX2))
 
 
