@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 FIRST = 256  # rows of the first batch that is looked at
 REFERENCE_STEPS = 600
+FEW = 3  # looks at an experiment on its way: what it comes to is what counts
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ class Look:
         """The case trained with something changed, for as many steps as the base run (or `steps`); each once."""
         key = (steps, *((name, _key(value)) for name, value in sorted(changes.items())))
         if key not in self._tried:
-            self._tried[key] = train(self.case.but(**changes), steps=steps, deadline=self._by(0.5))
+            changed = self.case.but(**changes)
+            self._tried[key] = train(changed, steps=steps, deadline=self._by(0.5), marks=FEW)
         return self._tried[key]
 
     def remade(self, change: Callable[[nn.Module], nn.Module | None]) -> Callable[[], nn.Module]:
