@@ -10,8 +10,8 @@ STAMPS := $(VENV)/.stamps
 tune: $(STAMPS)/run  ## walk the whole recipe on scikit-learn's digits and write runs/digits/report.html
 	$(BIN)/ravine tune --data digits --budget 60s --out runs/digits --overwrite
 
-test: $(STAMPS)/dev  ## every test
-	$(BIN)/pytest
+test: $(STAMPS)/dev  ## every test, on two cores
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(STAMPS)/dev  ## format, lint, types, the order of the house, the examples in docstrings
 	$(BIN)/ruff format --check .
