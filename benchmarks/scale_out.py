@@ -2,7 +2,8 @@
 
 1. Overhead of 100 trivial trials (a network of 2 hidden units, one step each) when Ray and its workers are up, beside
    Ray Tune, Optuna's `study.optimize(n_jobs=2)` and this process alone. The start of Ray and of its workers is apart.
-2. Efficiency: the time of one worker with one thread over twice the time of two, on the same trials, one run for each.
+2. Efficiency: the time of one worker with one thread over twice the time of two, on the same trials, one run for each; and
+   of two processes that know nothing of each other, which is what the machine itself allows.
 3. How many decisions of the halving, and how many results, a driver can take in a second.
 4. The memory of a driver that has 10,000 finished trials, each with its best weights.
 
@@ -148,7 +149,7 @@ def ray_tune() -> None:
 
 # 2. Efficiency
 
-STEPS, WIDE, EACH = 250, 128, 8
+STEPS, WIDE, EACH = 3000, 128, 8
 
 
 def efficiency(repeats: int, with_ray: bool) -> None:
@@ -170,6 +171,7 @@ def efficiency(repeats: int, with_ray: bool) -> None:
                 going.go()
         return time.perf_counter() - begun
 
+    compare("processes that know nothing of each other", apart, repeats)
     compare("forks", lambda count: forked(count), repeats)
     if not with_ray:
         return
@@ -181,6 +183,29 @@ def efficiency(repeats: int, with_ray: bool) -> None:
             return time.perf_counter() - begun
 
         compare("Ray", on_ray, repeats)
+
+
+def apart(count: int) -> float:
+    """Seconds in which one process trains both runs, or the slower of two trains one of them."""
+    words = [sys.executable, __file__, "--alone", str(2 // count)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    going = [subprocess.Popen(words, **pipes) for _ in range(count)]
+    for one in going:
+        one.stdout.readline()  # it is ready
+    for one in going:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    return max(float(one.communicate()[0]) for one in going)
+
+
+def train_alone(runs: int) -> None:
+    workshop = tiny(WIDE, 2000)
+    made = [workshop.build(order, History()) for order in orders(2, 2 * EACH, STEPS, WIDE, 64)[:runs]]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    begun = time.perf_counter()
+    Climb(made, [STEPS]).go()
+    print(time.perf_counter() - begun)
 
 
 class _Single:
@@ -287,11 +312,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-ray", action="store_true", help="leave out what needs Ray")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore")
+    if given.alone:
+        train_alone(given.alone)
+        return
     if given.memory_of:
         measure_memory(given.memory_of)
         return

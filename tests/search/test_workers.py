@@ -124,7 +124,7 @@ def test_the_rows_of_the_history_stand_in_the_same_order_however_fast_a_worker_i
     data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []
-    for turn in (1e-9, 1e9):  # one step at a time; SLICE as soon as one is behind
+    for turn in (1e-9, 1e9):  # one step at a time; then as many as fit, as soon as one is behind
         monkeypatch.setattr(halving, "TURN", turn)
         seen: list[dict[str, float]] = []
         history, slices = History(seen.append), list[int]()

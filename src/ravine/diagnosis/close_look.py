@@ -65,7 +65,9 @@ class CloseLook:
             if self.curious or isinstance(module, RECTIFIERS):
                 self.handles.append(module.register_forward_hook(self._ran(name)))
         wanting = [(name, p) for name, p in self.mine or self.named if p.requires_grad and p.is_leaf]
-        for name, p in sorted(wanting, key=lambda pair: pair[1].numel())[:PROBES]:
+        smallest = sorted(wanting, key=lambda pair: pair[1].numel())[:PROBES]
+        self.probes = [p for _, p in smallest]
+        for name, p in smallest:
             self.handles.append(p.register_hook(self._coming(name, p)))
             self.handles.append(p.register_post_accumulate_grad_hook(self._came(name)))
 
@@ -169,6 +171,15 @@ class CloseLook:
         for handle in self.handles:
             handle.remove()
         self.handles.clear()
+        for probe in self.probes:
+            _freed(probe)
+
+
+def _freed(p: Tensor) -> None:
+    """Take away what hooks leave behind on a tensor: backward would call into their empty lists at every step."""
+    for name in ("_backward_hooks", "_post_accumulate_grad_hooks"):
+        if getattr(p, name) is not None and not getattr(p, name):
+            setattr(p, name, None)
 
 
 def _readable(model: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:

@@ -53,7 +53,7 @@ class Monitor:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
         *,
-        every: int = 200,
+        every: int = 300,
         on_finding: Callable[[Finding], None] | None = None,
     ) -> None:
         if every < 1:

@@ -27,7 +27,7 @@ Done = TypeVar("Done")
 
 SLICE = 10  # steps that one run takes before the next has its turn
 
-TURN = 1.0  # seconds that runs in other processes are left alone with their slice, or one step: only then is a state written
+TURN = 1.0  # seconds that runs in other processes are left alone, or one step: all wait for the slowest, and states are written
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Climb:
                 return False
             on_slice(end, sum(len(run.trials) for run in self.runs))
             if self._workers is not None:  # as many steps as take a TURN
-                self._slice = max(1, min(SLICE, int(self._slice * TURN / (time.monotonic() - began))))
+                self._slice = max(1, int(self._slice * TURN / (time.monotonic() - began)))
         return True
 
     def _begin(self, work: Callable[[RemoteRun], None]) -> None:
