@@ -68,7 +68,7 @@ def find(look: Look) -> Iterator[Finding]:
     by_excess = excess > EXCESS and excess > SIGMAS * sigma
     by_floor = len(forest.y) >= FLOOR_ROWS and floor > FLOOR
     suspected = excess > EXCESS and excess > SUSPECT * sigma
-    if not (by_excess or by_floor or suspected):
+    if not (suspected or by_floor):  # what is known by the excess is suspected by it too
         return
     rows = forest.rows[torch.from_numpy(_suspects(forest))]
     kept = torch.ones(len(look.case.x), dtype=torch.bool)

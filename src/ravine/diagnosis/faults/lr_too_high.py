@@ -4,7 +4,7 @@ Symptom: the loss is NaN, grows, jumps, or stands still at the value of guessing
 Why: along a direction of curvature h descent is stable for rates below 2 / h only. Above, each step lands higher on the other
 side than the last one was; the network is thrown to where gradients are useless, flat and dead or huge.
 Found: the run has missed skill that can be had, its loss did not go down smoothly, and the same run at a tenth, a hundredth and so on
-thousandth of the rate has it, while no other setting that is odd by itself (momentum, batch) is to blame.
+of the rate has it, while no other setting that is odd by itself (momentum, batch) is to blame.
 Cure: the rate that was found to work; a warm-up where it is only the beginning that jumps.
 Source: LeCun et al. 1998, Efficient BackProp (the largest stable rate); Bengio 2012, Practical recommendations for
 gradient-based training of deep architectures (the rate is the first thing to tune); Cohen et al. 2021 (edge of stability).
