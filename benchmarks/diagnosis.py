@@ -5,15 +5,20 @@ healthy trainings stand beside them. Thresholds were set on the calibrating task
 Told for each fault: n planted runs; how often the fault was raised as an alarm at all (recall), came first, or was among the
 first three; of the runs in which it came first as an alarm, the share in which it was planted (precision). Then false alarms
 over healthy runs, and the cure: the first finding's own advice is followed (its `change`, or the plant taken out where it
-names the plant and the advice is to mend model or data), and the training is diagnosed again.
+names the plant and the advice is to mend model or data), and the training is diagnosed again. A diagnosis begins no experiment
+after 50 seconds of its process, which has one thread.
 
     python benchmarks/diagnosis.py [--part scoring|calibrating|all] [--tasks NAME ...] [--healthy with|without|only]
-        [--faults NAME ...] [--processes 2] [--no-cure]
+        [--faults NAME ...] [--processes 2] [--no-cure] [--keep FILE]
+
+--keep writes each run to a file as it ends; begun again with the same file, runs that stand there are not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import multiprocessing
 import statistics
 import sys
@@ -47,6 +52,10 @@ class Seen:
     told: tuple[tuple[str, float], ...]  # (fault, confidence), as ranked
     seconds: float
     cured: bool | None = None  # None: not tried
+
+    @property
+    def run(self) -> tuple[str, str, str]:
+        return self.planted, self.name, self.severity
 
     @property
     def alarms(self) -> list[str]:
@@ -110,6 +119,19 @@ def told(seen: Seen) -> Seen:
     return seen
 
 
+def kept(file: Path | None) -> list[Seen]:
+    """Runs that an earlier call has written down."""
+    lines = file.read_text().splitlines() if file is not None and file.exists() else []
+    return [Seen(**{**record, "told": tuple(map(tuple, record["told"]))}) for record in map(json.loads, lines)]
+
+
+def written(seen: Seen, file: Path | None) -> Seen:
+    if file is not None:
+        with file.open("a") as stream:
+            stream.write(json.dumps(dataclasses.asdict(seen)) + "\n")
+    return told(seen)
+
+
 def row(fault: str, seen: Sequence[Seen], everything: Sequence[Seen]) -> str:
     count = len(seen)
     named = [one for one in everything if one.first == fault]
@@ -164,14 +186,18 @@ def report(seen: Sequence[Seen], sane: Sequence[Seen]) -> None:
         bound = "at most" if name == "false" else "at least"
         print(f"  {words[name]}: {value:.3f} (to reach: {bound} {TARGETS[name]:g})")
     seconds = [one.seconds for one in everything]
-    print(f"  seconds a diagnosis: median {statistics.median(seconds):.1f}, longest {max(seconds):.1f}")
+    print(f"  seconds a diagnosis, of one thread: median {statistics.median(seconds):.1f}, longest {max(seconds):.1f}")
 
 
 def spread(work: object, jobs: Sequence[object], processes: int) -> Iterable[object]:
-    if processes == 1:
-        return map(work, jobs)  # type: ignore[call-overload]
-    pool = multiprocessing.get_context("spawn").Pool(processes, torch.set_num_threads, (1,))
+    pool = multiprocessing.get_context("spawn").Pool(processes, by_own_time)
     return pool.imap(work, jobs)  # type: ignore[arg-type]
+
+
+def by_own_time() -> None:
+    """One thread, and a clock that counts this process's own seconds: other work on the machine ends no experiment early."""
+    torch.set_num_threads(1)
+    time.monotonic = time.process_time
 
 
 def main() -> None:
@@ -182,6 +208,7 @@ def main() -> None:
     parser.add_argument("--faults", nargs="+", choices=CATALOGUE, default=list(CATALOGUE))
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--no-cure", action="store_true")
+    parser.add_argument("--keep", type=Path, help="a file of JSON lines: written to, and gone on from")
     args = parser.parse_args()
     print(machine())
     part = [name for name, task in TASKS.items() if args.part == "all" or task.scoring == (args.part == "scoring")]
@@ -190,13 +217,14 @@ def main() -> None:
     print(
         f"planted in {', '.join(tasks)}; thresholds were set on {', '.join(n for n, t in TASKS.items() if not t.scoring)}"
     )
+    before = kept(args.keep)
+    done = {one.run for one in before}
     jobs = [(f, t, s, not args.no_cure) for f in faults for t in tasks for s in ("mild", "severe")]
-    jobs = [] if args.healthy == "only" else jobs
-    runs = [] if args.healthy == "without" else [name for name, _ in healthy()]
-    seen, sane = (
-        [told(one) for one in spread(work, work_on, args.processes) if isinstance(one, Seen)]
-        for work, work_on in ((planted, jobs), (sound, runs))
-    )
+    jobs = [job for job in jobs if job[:3] not in done and args.healthy != "only"]
+    runs = [name for name, _ in healthy() if ("", name, "") not in done and args.healthy != "without"]
+    for work, work_on in ((planted, jobs), (sound, runs)):
+        before += [written(one, args.keep) for one in spread(work, work_on, args.processes) if isinstance(one, Seen)]
+    seen, sane = ([one for one in before if bool(one.planted) == sick] for sick in (True, False))
     report(seen, sane)
 
 
