@@ -12,6 +12,7 @@ its own again and leaves the others' alone; numbers are the study's, and what is
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -30,7 +31,7 @@ from ravine.search.places import to_optuna
 from ravine.search.samplers import RepeatableSampler
 from ravine.search.space import Space
 from ravine.search.study_file import STUDY_NAME, StudyFile, write_copy
-from ravine.search.study_server import StudyServer, difference
+from ravine.search.study_server import BEAT, StudyServer, difference
 from ravine.training import headline
 from ravine.types import Metrics, Task
 
@@ -94,6 +95,7 @@ class Study:
         self._sampler = RepeatableSampler(sampler, seed, trials=trials)
         self._rows: list[_Row] = []  # ours, in the order in which they were asked for
         self._numbered: dict[int, _Row] = {}  # the same, by their number in the study
+        self._beat_due = -math.inf
         self._next = 0  # the one of ours that is asked for next, from the beginning also where a search is told again
         asked = {"measured": self.measured, "seed": seed, "sampler": sampler, "optimizers": self.optimizers}
         try:
@@ -102,6 +104,7 @@ class Study:
             self._store.now(lambda: self._check({**asked, **(about or {})}))
             if server is not None:
                 self._sampler.trials = self.agreed("grid", trials)
+            self._store.now(lambda: self._store.take_up(self._id))
             self._store.now(self._read_rows)
         except BaseException:
             self._store.let_go()
@@ -146,7 +149,7 @@ class Study:
         if row.end is not None:
             raise self._store.damaged(f"trial {number} ended without its value at step {step}")
         value = metrics[self.measured]
-        self._store.later(lambda: self._storage.set_trial_intermediate_value(row.id, step, value))
+        self._store.later(lambda: self._write_step(row, step, value))
         row.steps[step] = value
 
     def tell(self, number: int, metrics: Metrics | None, *, epochs: int, reason: str | None = None) -> None:
@@ -167,6 +170,15 @@ class Study:
             return
         self._store.later(lambda: self._write_end(row, end))
         row.end = end
+
+    def alive(self) -> None:
+        """Called again and again while trials run: who shares the study hears, from time to time, that they do."""
+        if not self._store.driver or time.monotonic() < self._beat_due:
+            return
+        self._beat_due = time.monotonic() + BEAT
+        running = next((row for row in self._rows if row.end is None), None)
+        if running is not None:
+            self._store.later(lambda: self._store.beat(self._id, running.id))
 
     @property
     def _direction(self) -> StudyDirection:
@@ -247,6 +259,7 @@ class Study:
                     f"--space, or choose another {self._store.another}."
                 ) from error
         self._add(trial)  # now it is written for certain
+        self.alive()
 
     def _given(self, first: Mapping[str, Any], optimizer: str, phase: str) -> bool:
         """Whether another driver tries these settings already."""
@@ -275,6 +288,14 @@ class Study:
         self._rows.append(row)
         self._numbered[trial.number] = row
 
+    def _write_step(self, row: _Row, step: int, value: float) -> None:
+        try:
+            self._storage.set_trial_intermediate_value(row.id, step, value)
+        except UpdateFinishedTrialError:  # others took this driver for gone
+            if not self._store.take_up(self._id):
+                raise
+            self._storage.set_trial_intermediate_value(row.id, step, value)
+
     def _write_end(self, row: _Row, end: _End) -> None:
         state, value, epochs, reason = end
         try:
@@ -283,6 +304,9 @@ class Study:
                 self._storage.set_trial_user_attr(row.id, "reason", reason)
             self._storage.set_trial_state_values(row.id, state, None if value is None else [value])
         except UpdateFinishedTrialError:  # by an earlier try of ours, or by somebody else
+            if self._store.take_up(self._id):
+                self._write_end(row, end)
+                return
             found = self._storage.get_trial(row.id)
             if (found.state, found.value) != (state, value):
                 raise self._store.damaged(
