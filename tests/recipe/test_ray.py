@@ -313,6 +313,25 @@ def test_what_is_no_trials_fault_reaches_the_driver_with_its_traceback_and_the_e
     assert "the last thing it said" in notes.splitlines()
 
 
+def test_a_worker_for_which_others_leave_no_room_is_spoken_of(
+    nodes: Nodes, three_classes: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes.join()
+    monkeypatch.setattr(ray_crew, "LATE", 0.0)
+    ray, where, said = the_ray(), OnRay("auto"), list[str]()
+    with connected(where):
+        held = ray.util.placement_group([{"CPU": 1}] * 2)
+        assert held.wait(LONG)
+        model = Model("", mlp, three_classes.input_shape, three_classes.outputs)
+        with RayCrew(where, Workshop(three_classes, model), said.append) as crew:
+            crew.expect(1)
+            for _ in range(2):
+                crew.ready([])
+        ray.util.remove_placement_group(held)
+    (once,) = said
+    assert once.startswith("worker 1 has not begun after 0 s: it takes 1 CPU, and 0 of the cluster's 2 CPUs are free. ")
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -118,12 +118,14 @@ class RayCrew:
             one.spoken_of = True
         wanted = {"CPU": self.where.cpus, "GPU": self.where.gpus}
         free, whole = self._ray.available_resources(), self._ray.cluster_resources()
-        there = [f"{free.get(n, 0.0):g} of {whole.get(n, 0.0):g} {n}s" for n, need in wanted.items() if need]
-        takes = [f"{need:g} {n}" for n, need in wanted.items() if need]
-        names = f"{late[0].name} has" if len(late) == 1 else f"{len(late)} workers have"
+        takes = " and ".join(f"{need:g} {name}" for name, need in wanted.items() if need)
+        there = " and ".join(
+            f"{free.get(n, 0.0):g} of the cluster's {whole.get(n, 0.0):g} {n}s" for n, need in wanted.items() if need
+        )
+        who = f"{late[0].name} has" if len(late) == 1 else f"{len(late)} workers have"
         self.say(
-            f"{names} not begun after {LATE:.0f} s: each takes {' and '.join(takes)}, and {' and '.join(there)} of the cluster "
-            "are free. What others hold is waited for."
+            f"{who} not begun after {LATE:.0f} s: {'it' if len(late) == 1 else 'each'} takes {takes}, and {there} are free. "
+            "What others hold is waited for; those that have begun train."
         )
 
     def _begin(self) -> None:
