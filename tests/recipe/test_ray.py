@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems h
 
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 
-LONG = 300.0  # seconds for what takes a moment on a quiet machine
+LONG = 600.0  # seconds for what takes a moment on a quiet machine
 
 FACTORY = """
 from sizes import HIDDEN

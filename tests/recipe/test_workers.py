@@ -145,7 +145,6 @@ class Trap(Silent):
 def test_a_worker_that_is_killed_ends_the_search_which_goes_on_to_the_same_end(
     three_classes: Data, whole: Path, tmp_path: Path
 ) -> None:
-    searched(three_classes, tmp_path / "whole", 2)
     with pytest.raises(
         WorkerError, match=rf"^worker 2 of 2 was killed \(SIGKILL\).* ravine resume {tmp_path / 'cut'}$"
     ):

@@ -26,12 +26,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ravine.errors import SettingError
+from ravine.search.heartbeats import BEAT
 from ravine.search.hyperparameters import applying
 from ravine.search.places import to_optuna
 from ravine.search.samplers import RepeatableSampler
 from ravine.search.space import Space
 from ravine.search.study_file import STUDY_NAME, StudyFile, write_copy
-from ravine.search.study_server import BEAT, StudyServer, difference
+from ravine.search.study_server import StudyServer, difference
 from ravine.training import headline
 from ravine.types import Metrics, Task
 
@@ -139,6 +140,7 @@ class Study:
         if number == len(self._rows):
             known, tries = {**(structure or {}), "optimizer": optimizer}, count()
             self._store.now(lambda: self._create(number, known, first or {}, space, phase, again=next(tries) > 0))
+            self.alive()
         return self._recorded(number, optimizer, phase)
 
     def report(self, number: int, step: int, metrics: Metrics) -> None:
@@ -259,7 +261,6 @@ class Study:
                     f"--space, or choose another {self._store.another}."
                 ) from error
         self._add(trial)  # now it is written for certain
-        self.alive()
 
     def _given(self, first: Mapping[str, Any], optimizer: str, phase: str) -> bool:
         """Whether another driver tries these settings already."""

@@ -5,18 +5,13 @@ that nobody else locks, so each draw sees the trials of all others and no number
 in its turn loses the lock with its connection. Training never waits for the server: what is told while it is away is
 kept in order and written when it is back, at the latest before the next draw and at the end, where the driver waits
 for PATIENCE seconds. What a killed driver had not written yet its resumption tells again.
-
-A driver whose trials run says every BEAT seconds that it lives, in Optuna's own table of heartbeats. One that was killed
-says nothing: after SILENCE the others end its running trials as failed, so that nobody takes them for trials that run.
-When it is resumed they run again. All times are the server's.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,13 +19,14 @@ from typing import Any, TypeVar
 import optuna
 import sqlalchemy
 import sqlalchemy.exc
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import DateTime, Text, func, select, text
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial
+from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
 from ravine.errors import AwayError, SettingError, StorageError
 from ravine.search.address import parsed, without_password
+from ravine.search.heartbeats import SILENCE, fail_running, run_again, silent_drivers
 
 try:
     import fcntl
@@ -45,9 +41,6 @@ PATIENCE = 300.0
 FIRST, LONGEST = 0.1, 5.0  # seconds between two tries: doubled from the one to the other
 
 CONNECT = 5  # seconds for a server to answer at all
-
-BEAT, SILENCE = 60.0, 600.0
-"""Seconds from one word that a driver lives to the next, and without any, after which it is taken for gone."""
 
 TURN = 60  # seconds after which the server takes the lock from a driver whose machine has vanished in its turn
 
@@ -81,25 +74,6 @@ WORDS = {
 
 LOST = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.DisconnectionError)
 """What a server that is away makes of a statement: it is worth another try."""
-
-BEATS = text(
-    "SELECT d.value_json AS driver, MAX(h.heartbeat) AS beat FROM trials t "
-    "JOIN trial_user_attributes d ON d.trial_id = t.trial_id AND d.key = 'driver' "
-    "JOIN trial_heartbeats h ON h.trial_id = t.trial_id WHERE t.study_id = :id GROUP BY d.value_json"
-).columns(driver=Text, beat=DateTime)
-"""When each driver of a study was heard of last."""
-
-GONE = text(
-    "SELECT t.trial_id FROM trials t "
-    "JOIN trial_user_attributes d ON d.trial_id = t.trial_id AND d.key = 'driver' "
-    "JOIN trial_user_attributes g ON g.trial_id = t.trial_id AND g.key = 'gone' "
-    "WHERE t.study_id = :id AND t.state = 'FAIL' AND d.value_json = :driver"
-)
-"""The trials of a driver that others have ended because it was gone."""
-
-AGAIN = text("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE trial_id = :id")
-FORGOTTEN = text("DELETE FROM trial_user_attributes WHERE trial_id = :id AND trial_user_attributes.key = 'gone'")
-"""What lets such a trial run again; Optuna itself lets none that has ended."""
 
 Done = TypeVar("Done")
 ERRORS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)
@@ -187,44 +161,22 @@ class StudyServer:
         return int(self._file.scoped_session().execute(text(question), {"id": about}).scalar_one())
 
     def beat(self, study_id: int, trial_id: int) -> None:
-        """Say that this driver lives, by a trial of its own, and end the running trials of those that are gone."""
+        """Say that this driver lives, by a trial of its own, and end the running trials of others that are gone."""
         self._file.record_heartbeat(trial_id)
-        gone = self._silent(study_id)
-        running = self._file.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,)) if gone else []
-        for driver in gone:
-            theirs = [t for t in running if t.user_attrs.get("driver") == driver]
-            for trial in theirs:
-                with suppress(UpdateFinishedTrialError):  # somebody else has ended it
-                    self._file.set_trial_user_attr(
-                        trial._trial_id, "gone", f"no word of its driver for {SILENCE:.0f} s"
-                    )
-                    self._file.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-            if theirs:
+        for driver in silent_drivers(self._file, study_id):
+            if driver != self.driver and (count := fail_running(self._file, study_id, driver)):
                 self.say(
-                    f"Driver {driver} of this study is gone, without a word for {SILENCE:.0f} s: its {len(theirs)} running "
+                    f"Driver {driver} of this study is gone, without a word for {SILENCE / 60:.0f} minutes: its {count} running "
                     "trials are marked as failed, until it is resumed."
                 )
 
     def take_up(self, study_id: int) -> int:
         """Let trials of this driver run again that others have ended because it was gone; how many there were."""
-        ours = {"id": study_id, "driver": json.dumps(self.driver)}
-        with self._file.engine.begin() as connection:
-            found = [{"id": one} for one in connection.execute(GONE, ours).scalars()]
-            if found:
-                connection.execute(AGAIN, found)
-                connection.execute(FORGOTTEN, found)
-        if found:
-            self.storage._studies.pop(study_id, None)  # what is finished it has read for the last time
+        count = run_again(self._file, study_id, self.driver)
+        if count:
+            self.storage._studies.pop(study_id, None)  # it would never read again what it has read as finished
             self.storage.get_all_trials(study_id, deepcopy=False)
-        return len(found)
-
-    def _silent(self, study_id: int) -> Sequence[str]:
-        """The other drivers that were heard of once, and not for SILENCE seconds."""
-        with self._file.engine.connect() as connection:
-            now = connection.execute(select(func.now())).scalar_one().replace(tzinfo=None)
-            last = connection.execute(BEATS, {"id": study_id}).all()
-        silent = [json.loads(driver) for driver, beat in last if (now - beat).total_seconds() > SILENCE]
-        return [driver for driver in silent if driver != self.driver]
+        return count
 
     def check(self, asked: Mapping[str, Any]) -> None:
         """Raise StorageError where the study was begun with something else; nothing is written."""
