@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -132,6 +133,12 @@ class Seen(NamedTuple):
 
 
 @pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes are not looked over, which takes a process on each of them."""
+    monkeypatch.setattr(on_ray, "_check_nodes", lambda *_: None)
+
+
+@pytest.fixture
 def every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state of a run is fetched after each advance."""
     monkeypatch.setattr(asynchronous, "TURN", 0.1)
@@ -148,14 +155,19 @@ class Trouble(Silent):
     def __init__(self, nodes: Nodes) -> None:
         self.nodes, self.notes, self.answers = nodes, list[str](), list[Seen]()
         self.killed: Seen | None = None
-        self.awaited = True  # a worker of the second node is to train next
+        self.await_second()
+
+    def await_second(self) -> None:
+        """A worker of the second node is to train next."""
+        self.awaited, self.until = True, time.monotonic() + LONG
 
     def hear(self, one: Seen) -> None:
         self.answers.append(one)
         if one.on_second and one.trained:
             self.awaited = False
         if one.on_second and one.method == "snapshot" and one.step > 0 and self.killed is None:
-            self.killed, self.awaited = one, True  # the run is asked for more, whatever its state
+            self.killed = one  # its run is asked for more, wherever it stands
+            self.await_second()
             self.nodes.kill()
 
     def note(self, text: str) -> None:
@@ -177,6 +189,7 @@ def trouble(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trouble]:
     class Crew(RayCrew):
         def take(self, run: RemoteRun) -> bool:
             may = [one for one in self.members if not found.awaited or one.name.endswith(f"on {SECOND}")]
+            assert not found.awaited or time.monotonic() < found.until, "no worker of the second node has trained"
             with mock.patch.object(self, "members", may):
                 return super().take(run)
 
@@ -233,10 +246,11 @@ def test_a_search_of_which_a_node_is_killed_loses_no_trial_uses_the_next_and_equ
 
 DRIVER = """
 import os, signal, sys
-from ravine.search import asynchronous
+from ravine.search import asynchronous, on_ray
 from ravine.training import saver
 saver.EVERY = asynchronous.SAVED_EVERY = asynchronous.TOLD_EVERY = 0.0
 asynchronous.SHARE = saver.SHARE = 1e9
+on_ray._check_nodes = lambda *_: None
 note, rungs = saver.Saver.note, set()
 
 def noted(self, name, record):
@@ -253,6 +267,7 @@ sys.exit(main())
 """A driver that is killed when a decision at the second rung of the refinement is written down, before it is followed."""
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_driver_that_is_killed_is_resumed_on_the_cluster_and_equals_its_replay(
     nodes: Nodes, factory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +307,7 @@ def chatty(shape: tuple[int, ...], outputs: int) -> Any:
     return mlp(shape, outputs)
 
 
+@pytest.mark.usefixtures("trusted")
 def test_what_is_no_trials_fault_reaches_the_driver_with_its_traceback_and_the_end_of_the_log(
     nodes: Nodes, three_classes: Data
 ) -> None:
@@ -313,6 +329,7 @@ def test_what_is_no_trials_fault_reaches_the_driver_with_its_traceback_and_the_e
     assert "the last thing it said" in notes.splitlines()
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_worker_for_which_others_leave_no_room_is_spoken_of(
     nodes: Nodes, three_classes: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
