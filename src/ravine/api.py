@@ -94,8 +94,7 @@ def tune(
     where = parse_workers(workers, worker_cpus, worker_gpus)
     own: dict[str, Any] = {"space": space, "trials": trials, "keep_going": keep_going, "inspect": inspect}
     own |= {**_words(where), **_stored(storage, study, options)}
-    with _staffed(where, make_model, options.get("device", "auto")):
-        return _run("tune", make_model, data, own, options)
+    return _run("tune", make_model, data, own, options)
 
 
 def run_search(
@@ -143,8 +142,7 @@ def run_search(
     if replay is not None:
         own["replay"] = str(replay)
         decisions_of(Path(replay))
-    with _staffed(where, make_model, options.get("device", "auto")):
-        return _run("search", make_model, data, own, options)
+    return _run("search", make_model, data, own, options)
 
 
 def _words(where: int | OnRay) -> dict[str, Any]:
@@ -154,7 +152,12 @@ def _words(where: int | OnRay) -> dict[str, Any]:
     return {"workers": where.address, "worker_cpus": where.cpus, "worker_gpus": where.gpus}
 
 
-def _staffed(where: int | OnRay, make_model: MakeModel | nn.Module, device: str) -> AbstractContextManager[None]:
+def _workers(own: Keywords) -> int | OnRay:
+    """The workers of a run, by its own keywords; older folders, and runs that are no search, have none."""
+    return parse_workers(own.get("workers", 1), own.get("worker_cpus", 1.0), own.get("worker_gpus", 0.0))
+
+
+def _staffed(where: int | OnRay, make_model: MakeModel, device: str) -> AbstractContextManager[None]:
     """Where there are the workers that are asked for. Raises SettingError or ModelError where there cannot be."""
     if isinstance(where, int):
         check_workers(where, device_of(device))
@@ -418,12 +421,8 @@ def _search(walk: Walk, own: Keywords, source: Keywords) -> Result:
 @contextmanager
 def _at_work(walk: Walk, own: Keywords) -> Iterator[None]:
     """The session of a walk has its workers. What was decided with those of a cluster is kept, for a replay."""
-    where = parse_workers(
-        own.get("workers", 1), own.get("worker_cpus", 1.0), own.get("worker_gpus", 0.0)
-    )  # older folders have none
     session = walk.session
-    device = str(session.device) if isinstance(where, int) else "auto"
-    with _staffed(where, session.model.factory, device), at_work(session, where, own["trials"]):
+    with at_work(session, _workers(own), own["trials"]):
         yield
     if session.saver.decisions["noted"]:
         walk.folder.record(DECISIONS, session.saver.decisions)
@@ -479,11 +478,15 @@ def _run(
     again: Folder | None = None,
 ) -> Result:
     """Open a run, do its work, write the report. again: the folder of one that was stopped."""
-    with begun_together(work, own, options) as team:
+    factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
+    where, device = _workers(own), options.get("device", "auto")
+    if again is not None and not isinstance(where, int):
+        device = "auto"  # a folder keeps the driver's own
+    with begun_together(work, own, options) as team, _staffed(where, factory, device):
         if team is None or team.leads:
-            result = _work(work, make_model, data, own, options, again=again, team=team)
+            result = _work(work, factory, data, own, options, again=again, team=team)
         else:
-            result = _work(work, make_model, data, own, silenced(options), team=team)
+            result = _work(work, factory, data, own, silenced(options), team=team)
         if team is not None and team.leads:
             team.answer(result.record())
     return result
@@ -491,7 +494,7 @@ def _run(
 
 def _work(
     work: str,
-    make_model: MakeModel | nn.Module,
+    factory: MakeModel,
     data: Any,
     own: Keywords,
     options: Options,
@@ -500,7 +503,6 @@ def _work(
     team: Team | None,
 ) -> Result:
     """As `_run`, by this process of a team."""
-    factory = _copies_of(make_model) if isinstance(make_model, nn.Module) else make_model
     doing, server = WORK[work], None
     if own.get("storage") is not None:
         server = StudyServer(own["storage"], own["study"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 import ravine
 from ravine.cli import main
 from ravine.data import Data
-from ravine.errors import AwayError, InputError, StorageError
+from ravine.errors import AwayError, InputError, SettingError, StorageError
 from ravine.reports.folder import read_run
 from ravine.search import Asked, Choice, Log, Study, StudyServer, known_settings, study_server
 
@@ -126,6 +128,53 @@ def test_a_driver_that_was_killed_takes_up_its_own_running_trials_and_leaves_the
     assert {states[a.number] for a in theirs} == {"RUNNING"}
     assert [states[a.number] for a in ours] == ["PRUNED" if a.number % 3 == 0 else "COMPLETE" for a in ours]
     assert {t.number for t in again.trials} == {a.number for a in [*ours, new]}
+
+
+@pytest.fixture
+def every_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver says that it lives whenever it may."""
+    monkeypatch.setattr("ravine.search.study.BEAT", 0.0)
+
+
+def let_an_hour_pass(lab: Postgres, study: str) -> None:
+    """Since anybody who works on this study was heard of."""
+    of = f"(SELECT trial_id FROM trials JOIN studies USING (study_id) WHERE study_name = '{study}')"  # noqa: S608
+    lab.tell(
+        f"UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '1 hour' WHERE trial_id IN {of}",  # noqa: S608
+        database="lab",
+    )
+
+
+@pytest.mark.usefixtures("every_word")
+@pytest.mark.parametrize("resumed", [True, False])
+def test_the_running_trials_of_a_driver_without_a_word_fail_until_it_goes_on(
+    lab: Postgres, joined: Callable[..., Study], request: pytest.FixtureRequest, *, resumed: bool
+) -> None:
+    def states() -> list[str]:
+        return [t.state.name for t in found(lab, request.node.name)]
+
+    ann, bob, notes = joined("ann"), joined("bob"), []
+    bob._store.say = notes.append
+    ours, theirs = ask(ann, 3), ask(bob, 1)
+    end(ann, ours[0])
+    bob.alive()
+    assert (states(), notes) == (["PRUNED", *["RUNNING"] * 3], [])
+    let_an_hour_pass(lab, request.node.name)
+    for _ in range(2):
+        bob.alive()
+        assert states() == ["PRUNED", "FAIL", "FAIL", "RUNNING"]
+    assert [t.number for t in ann.trials if t.state.name == "FAIL"] == [1, 2]
+    assert ["Driver ann of this study is gone" in note and "its 2 running trials" in note for note in notes] == [True]
+    if resumed:
+        ann = joined("ann")
+        assert states() == ["PRUNED", *["RUNNING"] * 3]
+        assert ask(ann, 3) == ours
+    for study, asked in ((ann, ours), (bob, theirs)):
+        for one in asked:
+            end(study, one)
+    assert states() == ["PRUNED", "COMPLETE", "COMPLETE", "PRUNED"]
+    assert [t.state.name for t in ann.trials] == ["PRUNED", "COMPLETE", "COMPLETE"]
+    assert not any("gone" in t.user_attrs for t in found(lab, request.node.name))
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -235,11 +284,15 @@ def searched(lab: Postgres, three_classes: Data, tmp_path_factory: pytest.TempPa
     return Searched(result, folder, found(lab, "joint"))
 
 
+@pytest.mark.usefixtures("every_word")
 def test_a_search_joins_the_study_of_another_and_each_folder_holds_it_whole(
-    lab: Postgres, three_classes: Data, searched: Searched, tmp_path: Path
+    lab: Postgres, three_classes: Data, searched: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    beat, beats = StudyServer.beat, []
+    monkeypatch.setattr(StudyServer, "beat", lambda *about: beats.append(about) or beat(*about))
     place: dict[str, Any] = {"storage": lab.address(), "study": "joint", "out": tmp_path / "joined"}
     joined = ravine.run_search("mlp", three_classes, **SEARCH, **place)
+    assert len(beats) > joined.trials  # it says that it lives when it asks, and while it trains
     trials = found(lab, "joint")
     drivers = [t.user_attrs["driver"] for t in trials]
     assert (joined.trials, drivers[:4], len({*drivers[4:]})) == (4, [drivers[0]] * 4, 1)
@@ -280,6 +333,40 @@ def test_a_search_whose_server_stays_away_ends_and_is_resumed_when_it_is_back(
     assert (again.best, again.trials) == (searched.result.best, searched.result.trials)
     whole = [(t.number, t.state, t.value, t.params) for t in searched.trials]
     assert [(t.number, t.state, t.value, t.params) for t in found(running, "broken")] == whole
+
+
+def kill_a_search(data: Data, **more: Any) -> None:
+    """A search in a process of its own, killed when it has seen a trial."""
+    child = os.fork()
+    if not child:
+        try:
+            ravine.run_search("mlp", data, **SEARCH, **more, on_epoch=lambda _row: os.kill(os.getpid(), signal.SIGKILL))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_search_that_was_killed_is_resumed_with_the_password_that_no_folder_holds_and_ends_as_one_never_stopped(
+    lab: Postgres, three_classes: Data, searched: Searched, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    kill_a_search(three_classes, storage=lab.address(), study="killed", out=folder)
+    assert {t.state.name for t in found(lab, "killed")} == {"RUNNING"}
+    with pytest.raises(StorageError, match=r"no password supplied.*: give its password in PGPASSWORD or in"):
+        ravine.resume(folder, data=three_classes)
+    again = ravine.resume(folder, data=three_classes, storage=lab.address())
+    assert (again.best, again.trials) == (searched.result.best, searched.result.trials)
+    whole = [(t.number, t.state, t.value, t.params, t.intermediate_values) for t in searched.trials]
+    assert [(t.number, t.state, t.value, t.params, t.intermediate_values) for t in found(lab, "killed")] == whole
+    assert not [p for p in folder.rglob("*") if p.is_file() and b"secret" in p.read_bytes()]
+
+
+def test_a_study_that_lies_in_its_folder_is_not_resumed_elsewhere(
+    lab: Postgres, three_classes: Data, tmp_path: Path
+) -> None:
+    kill_a_search(three_classes, out=tmp_path / "own")
+    with pytest.raises(SettingError, match=r"the study of .*own lies in the folder: resume it without --storage"):
+        ravine.resume(tmp_path / "own", data=three_classes, storage=lab.address())
 
 
 def test_the_command_line_searches_in_a_database_and_keeps_its_password_to_itself(

@@ -76,6 +76,7 @@ def climb_apart(
 
     def watched(step: int, trials: int) -> None:
         saver.safe()
+        study.alive()
         watch.advance(step / rungs[-1], f"{trials} trials, on average at step {step:,}")
 
     def decided(decision: Decision) -> None:

@@ -153,6 +153,7 @@ def _climb(
     def watched(step: int, trials: int) -> None:
         if session.workers > 1:  # else it is asked before every step
             saver.safe()
+        study.alive()
         session.watch.advance(step / rungs[-1], f"{trials} trials at step {step:,}")
 
     def snapshot() -> State:

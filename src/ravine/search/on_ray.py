@@ -29,7 +29,7 @@ __all__ = ["OnRay", "carried", "connected", "parse_workers", "room_for", "the_ra
 
 ANSWERS = 3.0  # seconds in which a cluster takes a connection, or is not there
 
-LOOKS = 60.0  # seconds in which every node begins a process and says what it has
+LOOKS = 120.0  # seconds in which every node begins a process and says what it has
 
 LOOPBACK = "127.0.0.2" if sys.platform == "linux" else None
 """Where a Ray that is started here listens, so that nobody else reaches it. Ray takes 127.0.0.1 for "the address by which

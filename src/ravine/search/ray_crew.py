@@ -32,6 +32,8 @@ LOOKED_FOR = 2.0  # seconds between two looks for nodes that have joined
 
 PATIENCE = 120.0  # seconds without any worker after which the search ends
 
+LATE = 30.0  # seconds after which a worker that has not begun is spoken of
+
 LAST_LINES = 20  # of a worker's log
 
 
@@ -70,6 +72,7 @@ class RayCrew:
 
     def ready(self, runs: Sequence[RemoteRun]) -> Sequence[RemoteRun]:
         self._grow()
+        self._speak_of_late_ones()
         asked = {run.worker.asked(run.key): run for run in runs if isinstance(run.worker, _Member)}
         coming = {member.hello: member for member in self.members if not member.here}
         if not asked and not coming:
@@ -105,6 +108,25 @@ class RayCrew:
         room = sum(count for count, _ in room_for(self.where)) - len(self.members) - self._left_out
         for _ in range(min(room, unmet - sum(not member.here for member in self.members))):
             self._begin()
+
+    def _speak_of_late_ones(self) -> None:
+        """Say, once of each, which workers have not begun yet and what there is for them; a full cluster is waited for."""
+        late = [one for one in self.members if not (one.here or one.spoken_of) and one.age > LATE]
+        if not late:
+            return
+        for one in late:
+            one.spoken_of = True
+        wanted = {"CPU": self.where.cpus, "GPU": self.where.gpus}
+        free, whole = self._ray.available_resources(), self._ray.cluster_resources()
+        takes = " and ".join(f"{need:g} {name}" for name, need in wanted.items() if need)
+        there = " and ".join(
+            f"{free.get(n, 0.0):g} of the cluster's {whole.get(n, 0.0):g} {n}s" for n, need in wanted.items() if need
+        )
+        who = f"{late[0].name} has" if len(late) == 1 else f"{len(late)} workers have"
+        self.say(
+            f"{who} not begun after {LATE:.0f} s: {'it' if len(late) == 1 else 'each'} takes {takes}, and {there} are free. "
+            "What others hold is waited for; those that have begun train."
+        )
 
     def _begin(self) -> None:
         self._begun += 1
@@ -143,10 +165,16 @@ class _Member:
     def __init__(self, ray: Any, name: str, actor: Any) -> None:
         self._ray, self.name, self.actor = ray, name, actor
         self.hello = actor.hello.remote()
-        self.here = self.lost = False
+        self.here = self.lost = self.spoken_of = False
+        self._since = time.monotonic()
         self.node, self.log = "", ""
         self._runs: set[Key] = set()
         self._asked: dict[Key, Any] = {}
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was asked for."""
+        return time.monotonic() - self._since
 
     @property
     def free(self) -> bool:

@@ -12,6 +12,7 @@ its own again and leaves the others' alone; numbers are the study's, and what is
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -25,6 +26,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ravine.errors import SettingError
+from ravine.search.heartbeats import BEAT
 from ravine.search.hyperparameters import applying
 from ravine.search.places import to_optuna
 from ravine.search.samplers import RepeatableSampler
@@ -94,6 +96,7 @@ class Study:
         self._sampler = RepeatableSampler(sampler, seed, trials=trials)
         self._rows: list[_Row] = []  # ours, in the order in which they were asked for
         self._numbered: dict[int, _Row] = {}  # the same, by their number in the study
+        self._beat_due = -math.inf
         self._next = 0  # the one of ours that is asked for next, from the beginning also where a search is told again
         asked = {"measured": self.measured, "seed": seed, "sampler": sampler, "optimizers": self.optimizers}
         try:
@@ -102,6 +105,7 @@ class Study:
             self._store.now(lambda: self._check({**asked, **(about or {})}))
             if server is not None:
                 self._sampler.trials = self.agreed("grid", trials)
+            self._store.now(lambda: self._store.take_up(self._id))
             self._store.now(self._read_rows)
         except BaseException:
             self._store.let_go()
@@ -136,6 +140,7 @@ class Study:
         if number == len(self._rows):
             known, tries = {**(structure or {}), "optimizer": optimizer}, count()
             self._store.now(lambda: self._create(number, known, first or {}, space, phase, again=next(tries) > 0))
+            self.alive()
         return self._recorded(number, optimizer, phase)
 
     def report(self, number: int, step: int, metrics: Metrics) -> None:
@@ -146,7 +151,7 @@ class Study:
         if row.end is not None:
             raise self._store.damaged(f"trial {number} ended without its value at step {step}")
         value = metrics[self.measured]
-        self._store.later(lambda: self._storage.set_trial_intermediate_value(row.id, step, value))
+        self._store.later(lambda: self._write_step(row, step, value))
         row.steps[step] = value
 
     def tell(self, number: int, metrics: Metrics | None, *, epochs: int, reason: str | None = None) -> None:
@@ -167,6 +172,15 @@ class Study:
             return
         self._store.later(lambda: self._write_end(row, end))
         row.end = end
+
+    def alive(self) -> None:
+        """Called again and again while trials run: who shares the study hears, from time to time, that they do."""
+        if not self._store.driver or time.monotonic() < self._beat_due:
+            return
+        self._beat_due = time.monotonic() + BEAT
+        running = next((row for row in self._rows if row.end is None), None)
+        if running is not None:
+            self._store.later(lambda: self._store.beat(self._id, running.id))
 
     @property
     def _direction(self) -> StudyDirection:
@@ -275,6 +289,14 @@ class Study:
         self._rows.append(row)
         self._numbered[trial.number] = row
 
+    def _write_step(self, row: _Row, step: int, value: float) -> None:
+        try:
+            self._storage.set_trial_intermediate_value(row.id, step, value)
+        except UpdateFinishedTrialError:  # others took this driver for gone
+            if not self._store.take_up(self._id):
+                raise
+            self._storage.set_trial_intermediate_value(row.id, step, value)
+
     def _write_end(self, row: _Row, end: _End) -> None:
         state, value, epochs, reason = end
         try:
@@ -283,6 +305,9 @@ class Study:
                 self._storage.set_trial_user_attr(row.id, "reason", reason)
             self._storage.set_trial_state_values(row.id, state, None if value is None else [value])
         except UpdateFinishedTrialError:  # by an earlier try of ours, or by somebody else
+            if self._store.take_up(self._id):
+                self._write_end(row, end)
+                return
             found = self._storage.get_trial(row.id)
             if (found.state, found.value) != (state, value):
                 raise self._store.damaged(

@@ -67,6 +67,13 @@ class StudyFile:
         """Write a trial; (id, number)."""
         return self.storage.create_new_trial(study_id, trial), trial.number
 
+    def beat(self, study_id: int, trial_id: int) -> None:
+        """Nobody else wants to know that this driver lives."""
+
+    def take_up(self, study_id: int) -> int:  # noqa: ARG002 as a server's
+        """Nobody else has ended a trial."""
+        return 0
+
     def unlike(self, found: str) -> FolderError:
         return FolderError(f"{self._path} is {found}: resume it as it was begun, or choose another --out.")
 

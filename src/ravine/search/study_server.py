@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from ravine.errors import AwayError, SettingError, StorageError
 from ravine.search.address import parsed, without_password
+from ravine.search.heartbeats import SILENCE, fail_running, run_again, silent_drivers
 
 try:
     import fcntl
@@ -100,7 +101,7 @@ class StudyServer:
         with self._refusing(*ERRORS, RuntimeError):  # RuntimeError: tables of another Optuna
             self._file = self._opened()
         self.let_go()
-        self.storage = optuna.storages.get_storage(self._file)
+        self.storage = optuna.storages._CachedStorage(self._file)
 
     @property
     def label(self) -> str:
@@ -158,6 +159,24 @@ class StudyServer:
 
     def _one(self, question: str, about: int) -> int:
         return int(self._file.scoped_session().execute(text(question), {"id": about}).scalar_one())
+
+    def beat(self, study_id: int, trial_id: int) -> None:
+        """Say that this driver lives, by a trial of its own, and end the running trials of others that are gone."""
+        self._file.record_heartbeat(trial_id)
+        for driver in silent_drivers(self._file, study_id):
+            if driver != self.driver and (count := fail_running(self._file, study_id, driver)):
+                self.say(
+                    f"Driver {driver} of this study is gone, without a word for {SILENCE / 60:.0f} minutes: its {count} running "
+                    "trials are marked as failed, until it is resumed."
+                )
+
+    def take_up(self, study_id: int) -> int:
+        """Let trials of this driver run again that others have ended because it was gone; how many there were."""
+        count = run_again(self._file, study_id, self.driver)
+        if count:
+            self.storage._studies.pop(study_id, None)  # it would never read again what it has read as finished
+            self.storage.get_all_trials(study_id, deepcopy=False)
+        return count
 
     def check(self, asked: Mapping[str, Any]) -> None:
         """Raise StorageError where the study was begun with something else; nothing is written."""
