@@ -30,9 +30,7 @@ def test_15_looking_at_the_average_leaves_the_training_as_it_is(three_classes: D
             average.load_state_dict(trained.averaged_state(0))
             before = {name: value.clone() for name, value in average.state_dict().items()}
             inputs = three_classes.train.batch(torch.arange(64))[0].split(16)
-            choose_average(
-                single, average, inputs, lambda m: evaluate(m, three_classes.validation, three_classes.task)
-            )
+            choose_average(single, average, inputs, lambda m: evaluate(m, three_classes.validation, three_classes.task))
             assert all(torch.equal(before[name], value) for name, value in average.state_dict().items())
         trained.advance(10)
         ended.append({**trained.population.state(0), **{f"mean.{k}": v for k, v in trained.averaged_state(0).items()}})

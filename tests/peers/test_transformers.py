@@ -28,7 +28,7 @@ TRANSFORMERS = "huggingface/transformers"
     ravine="A part counts by its share of the batch; in 1, 3 or 5 parts the curve is the same, to rounding.",
 )
 def test_24725_parts_of_unequal_size_give_the_gradient_of_the_whole_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(api, "write_report", lambda _folder: None)
     curves = []
