@@ -41,7 +41,7 @@ def test_782_every_stacked_model_has_its_own_rate(three_classes: Data) -> None:
 @report(
     FUNCTORCH,
     996,
-    "Random operations such as dropout are refused under vmap, or drawn from one generator that no model alone can follow.",
+    "An ensemble whose members draw at random cannot be vmapped as it is: random operations are refused unless vmap is told how.",
     ravine="A mask is a function of (the trial's seed, the layer, the step): other in every trial, and the same alone.",
     seen=HERE,
 )

@@ -111,7 +111,7 @@ def test_6675_the_model_is_as_it_was_after_a_range_test(three_classes: Data, mon
     14866,
     "StochasticWeightAveraging sets batch norm's momentum to 0 to estimate its statistics again; they stay at 0 and 1.",
     ravine="reestimate_batch_norm gives the mean over the batches, and the momentum is as before afterwards.",
-    seen=HERE,
+    gone=HERE,
 )
 def test_14866_statistics_estimated_again_are_those_of_the_batches() -> None:
     layer, draw = nn.BatchNorm1d(3, momentum=0.3), torch.Generator().manual_seed(1)
@@ -153,7 +153,7 @@ def test_8811_an_average_is_validated_with_the_statistics_it_is_handed_back_with
 @report(
     LIGHTNING,
     5325,
-    "A training that is interrupted in the middle of an epoch goes on with the next one: the rest of the epoch is skipped.",
+    "A training that is interrupted within an epoch goes on with the next one: the rest of the epoch is skipped.",
     ravine="It goes on with the next batch of the same epoch, and ends in the bits of one that never stopped.",
     gone=HERE,
 )
@@ -178,6 +178,29 @@ def test_5325_a_training_stopped_within_an_epoch_goes_on_with_its_next_batch(
     assert goes_on.history.steps(0)["loss"] == whole.history.steps(0)["loss"][stop:]
     for name, value in whole.population.state(0).items():
         assert torch.equal(goes_on.population.state(0)[name], value)
+
+
+@report(
+    LIGHTNING,
+    1182,
+    "A training that is resumed from a checkpoint within an epoch begins again with the epoch's first batches.",
+    ravine="No example is met twice in an epoch that was interrupted, and none is missed that would have been met.",
+    seen=HERE,
+)
+def test_1182_an_interrupted_epoch_meets_every_example_it_would_have_met_once(
+    three_classes: Data, tmp_path: Path
+) -> None:
+    def met(steps: range, trained: Any) -> list[tuple[float, ...]]:
+        return [tuple(row) for step in steps for row in trained.batches.at(step).x.tolist()]
+
+    whole, cut, goes_on = (run(three_classes, Setting(batch_size=16)) for _ in range(3))
+    before = met(range(3), cut)
+    cut.advance(3)
+    write_snapshot(tmp_path / "state", cut.snapshot())
+    goes_on.restore(read_snapshot(tmp_path / "state"))
+    epoch = before + met(range(goes_on.step, goes_on.steps_per_epoch), goes_on)
+    assert epoch == met(range(whole.steps_per_epoch), whole)
+    assert len(set(epoch)) == len(epoch) == 16 * whole.steps_per_epoch
 
 
 @report(
@@ -245,7 +268,6 @@ def test_21822_no_string_in_a_saved_model_is_imported_and_no_pickle_read(
     688,
     "A checkpoint is written in place: a kill in the middle leaves a file that cannot be loaded, and the one before is gone.",
     ravine="Files are written beside and moved into place; a state knows by its sum whether it is whole.",
-    gone=HERE,
 )
 def test_688_a_state_that_is_cut_off_never_takes_the_place_of_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -273,7 +295,7 @@ def test_688_a_state_that_is_cut_off_never_takes_the_place_of_the_one_before(
     21800,
     "A checkpoint that may not be written is lost in silence: the error is swallowed, and the training goes on.",
     ravine="The run ends with one line that names the file, the reason and what to do.",
-    gone=HERE,
+    seen=HERE,
 )
 def test_21800_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("a file stands where the folder should be")

@@ -74,7 +74,6 @@ def test_2638_the_number_of_trials_is_of_all_and_not_of_those_to_come(stopped: S
     2705,
     "A trial that was killed cannot be taken up with the parameters it had: a resumed study draws other ones.",
     ravine="A trial that was running keeps its number and its parameters, and its reported values are not lost.",
-    seen=HERE,
 )
 def test_2705_a_trial_that_was_running_keeps_its_parameters_and_its_values(stopped: Stopped) -> None:
     later = {trial.number: trial for trial in stopped.trials(stopped.resumed)}

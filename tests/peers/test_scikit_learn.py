@@ -63,6 +63,7 @@ def test_29504_a_training_that_overflows_is_called_failed() -> None:
     24713,
     "MLPRegressor with early stopping on two rows has no validation score, only NaN, and fails at the end of the training.",
     ravine="Data too few to be divided are refused before anything is trained.",
+    gone=HERE,
 )
 def test_24713_too_few_rows_to_be_divided_are_refused_at_once() -> None:
     with pytest.raises(ravine.errors.DataError):
