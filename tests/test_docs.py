@@ -54,3 +54,9 @@ def test_a_docstring_without_all_parts_makes_no_page(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(lr_too_high, "__doc__", "lr-too-high: one sentence.\n\nSymptom: this.\nWhy: that.\n")
     with pytest.raises(ValueError, match="the docstring of lr-too-high has the parts"):
         writer("faults_pages").page("lr-too-high")
+
+
+def test_the_page_of_peers_is_the_one_that_the_reports_of_its_tests_give() -> None:
+    page = writer("peers_page").page()
+    assert (DOCS / "peers.md").read_text(encoding="utf-8") == page, "write it again: python docs/peers_page.py"
+    assert page.count("\n| [#") >= 30

@@ -239,3 +239,21 @@ def test_a_folder_with_signs_of_a_url_in_its_name_holds_the_study(tmp_path: Path
     Study(folder, "classification", 0, ["adamw"]).close()
     assert [path.name for path in folder.iterdir()] == ["study.db"]
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid", "tpe"])
+def test_a_later_phase_may_draw_from_a_part_of_the_options_and_learns_from_its_own_trials(sampler: str) -> None:
+    def refined(good: str) -> list[Any]:
+        study = Study(None, "classification", 3, ["adamw"], sampler=sampler)
+        for _ in range(4):
+            study.ask("adamw", {"shape": Choice(["a", "b", "c"]), "lr": Log(1e-4, 1)}, "coarse")
+        asked = []
+        for _ in range(14):
+            one = study.ask("adamw", {"shape": Choice(["c", "b"]), "lr": Log(1e-3, 1)}, "refine")
+            study.tell(one.number, {"accuracy": float(one.params["shape"] == good), "nll": 1.0}, epochs=1)
+            asked.append(one.params["shape"])
+        assert all(t.distributions["shape"].choices == ("a", "b", "c") for t in study.trials)  # Optuna knows one list
+        assert set(asked) == {"b", "c"}
+        return asked
+
+    assert (refined("b") != refined("c")) == (sampler == "tpe")

@@ -106,7 +106,7 @@ def harmed(look: Look) -> bool:
     Training rows that the reference learnt by heart, and this run did not, are no harm.
     """
     base = look.base
-    if not base.marks or base.raised:
+    if not base.losses or base.raised:  # the clock came before its first step, or nothing can be trained
         return False
     return not base.finite or not base.train.skill >= POOR or look.shortfall > HARM
 
@@ -117,7 +117,7 @@ def cure(look: Look, change: Mapping[str, Any], said: str, *, odd: float, short:
         return None
     steps = None
     if short and look.base.seconds > LONG:
-        steps = max(50, int(len(look.base.losses) * LONG / look.base.seconds))
+        steps = min(look.case.steps, max(50, int(len(look.base.losses) * LONG / look.base.seconds)))
     run = look.tried(steps, **change)
     if not (run.losses or run.raised):  # the clock has come before its first step
         return None

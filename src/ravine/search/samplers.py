@@ -117,10 +117,17 @@ def _alike(study: optuna.Study, trial: FrozenTrial, space: _Distributions) -> li
         t
         for t in study.get_trials(deepcopy=False)
         if t.number < trial.number
-        and all(t.distributions.get(name) == d for name, d in space.items())
+        and all(_drawn_from(d, name, t) for name, d in space.items())
         and t.params.get("optimizer") == trial.params.get("optimizer")
         and t.user_attrs.get("phase") == trial.user_attrs.get("phase")
     ]
+
+
+def _drawn_from(d: BaseDistribution, name: str, trial: FrozenTrial) -> bool:
+    """Whether a trial's value was drawn from this distribution; of a list it may note more options than it drew from."""
+    if isinstance(d, CategoricalDistribution) and name in trial.params:
+        return trial.params[name] in d.choices
+    return trial.distributions.get(name) == d
 
 
 def _learnt(

@@ -329,9 +329,18 @@ class Study:
         drawn = self._sampler.sample_relative(
             self._study, before, {name: d for name, d in applied.items() if name not in known}
         )
-        distributions = {name: holding.get(name, d) for name, d in applied.items()}
+        distributions = {name: self._as_noted(name, holding.get(name, d)) for name, d in applied.items()}
         params = {name: _exact(d, {**known, **drawn}[name]) for name, d in distributions.items()}
         return _running(params, distributions, attrs, number)
+
+    def _as_noted(self, name: str, d: BaseDistribution) -> BaseDistribution:
+        """As a trial notes it. Optuna has one list of options for a name: a later phase that draws from a part of it notes all."""
+        if isinstance(d, CategoricalDistribution):
+            noted = (t.distributions.get(name) for t in self._study.get_trials(deepcopy=False))
+            for whole in noted:
+                if isinstance(whole, CategoricalDistribution) and set(d.choices) <= set(whole.choices):
+                    return whole
+        return d
 
     def _recorded(self, number: int, optimizer: str, phase: str) -> Asked:
         trial = self._rows[number].trial
