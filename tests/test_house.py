@@ -28,6 +28,7 @@ ORDER = [
     "diagnosis",
     "recipe",
     "reports",
+    "integrations",  # of other trainers: Lightning, Hugging Face
     "api",  # a module of the top: the calls behind the commands
     "cli",
 ]
