@@ -19,7 +19,7 @@ from ravine.integrations.rehearsal import Rehearsal
 from ravine.integrations.steps import check
 from ravine.recipe.verdict import Verdict
 
-__all__ = ["Companion", "LOG"]
+__all__ = ["LOG", "Companion"]
 
 LOG = logging.getLogger("ravine")
 

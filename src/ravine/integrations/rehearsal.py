@@ -63,7 +63,7 @@ class Rehearsal:
 
     def begin(self, lr: float) -> Attempt:
         """Copies of the model and its optimizer, at a constant rate; groups keep their ratios. In training mode as given."""
-        model, optimizer = copy.deepcopy((self.model, self.optimizer))
+        model, optimizer = copied(self.model, self.optimizer)
         highest = self.lr
         for group in optimizer.param_groups:
             share = _peak(group) / highest if highest else 1.0
@@ -124,11 +124,21 @@ class Attempt:
             return total
 
         if _wants_closure(self.optimizer):
-            self.optimizer.step(closure)  # type: ignore[arg-type]
+            self.optimizer.step(closure)
         else:
             closure()
             self.optimizer.step()
         return seen[0]
+
+
+def copied(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The two as they are, the optimizer over the copy's parameters; hooks on the optimizer stay behind."""
+    memo: dict[int, Any] = {}
+    twin = copy.deepcopy(model, memo), copy.deepcopy(optimizer, memo)
+    for name, value in vars(optimizer).items():  # torch copies what all optimizers have; L-BFGS has a list of its own
+        if name not in vars(twin[1]) and not name.startswith("_optimizer_") and not callable(value):
+            vars(twin[1])[name] = copy.deepcopy(value, memo)
+    return twin
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-
 from ravine.diagnosis import Finding, Monitor
 from ravine.integrations.expected import Ignorance, ignorance
 from ravine.integrations.rehearsal import Attempt, Rehearsal, undisturbed
@@ -85,7 +84,7 @@ def _initial_loss(rehearsal: Rehearsal) -> tuple[Verdict, Ignorance | None]:
     for parts in rehearsal.batches[:FIRST]:
         loss = rehearsal.loss_of(model, parts[0])
         losses.append(float(loss.detach()))
-        known += [said] if (said := ignorance(loss)) is not None else []
+        known += [each] if (each := ignorance(loss)) is not None else []
     evidence: dict[str, Any] = {"losses": losses, "mean": statistics.fmean(losses), "expected": None}
     if not all(map(math.isfinite, losses)):
         return _verdict(

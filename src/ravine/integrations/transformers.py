@@ -166,13 +166,15 @@ def lr_range(
         raise SettingError(
             "update=True writes args.learning_rate, and the trainer has its optimizer already: leave it out."
         )
-    modes = [(part, part.training) for part in trainer.model.modules()]
-    before = trainer.optimizer
+    model, before = trainer.model, trainer.optimizer
+    if model is None:
+        raise SettingError("the trainer has no model yet: give it one (model=...), not only model_init.")
+    modes = [(part, part.training) for part in model.modules()]
     try:
         with undisturbed(seed):
             optimizer = before or trainer.create_optimizer()
             loader = trainer.get_train_dataloader()
-            rehearsal = _rehearsal(trainer.args, trainer.model, optimizer, loader, _loss_of(trainer), seed)
+            rehearsal = _rehearsal(trainer.args, model, optimizer, loader, _loss_of(trainer), seed)
             found = find_rates(rehearsal, seconds=seconds, grid=grid)
     finally:
         trainer.optimizer = before
@@ -229,7 +231,8 @@ def _loss_of(trainer: Trainer) -> Callable[[nn.Module, Any], Tensor]:
     def loss_of(model: nn.Module, batch: Any) -> Tensor:
         inputs = trainer._prepare_inputs(dict(batch))
         with trainer.compute_loss_context_manager():
-            loss: Tensor = trainer.compute_loss(model, inputs)
+            loss = trainer.compute_loss(model, inputs)
+        assert isinstance(loss, Tensor)
         return loss
 
     return loss_of
