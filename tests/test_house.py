@@ -15,6 +15,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "ravine"
 
 ORDER = [
+    "notebook",  # small HTML; it knows nothing of the others
     "rules",
     "schedules",
     "regularization",

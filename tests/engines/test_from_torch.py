@@ -133,7 +133,7 @@ def test_what_cannot_step_a_trial_is_refused_in_one_line(make: Any, said: str) -
 
 
 def test_train_and_search_take_torchs_optimizers_by_name(three_classes: Data) -> None:
-    result = ravine.train("mlp", three_classes, epochs=8, setting={"optimizer": "torch.Rprop", "lr": 0.01})
+    result = ravine.train("mlp", three_classes, epochs=8, setting={"optimizer": "torch.ASGD", "lr": 0.3})
     assert result.best is not None
     assert result.best.validation["accuracy"] > 0.7
     space: Space = {"optimizer": Choice(["adamw", "torch.Rprop"]), "lr": Log(1e-3, 1e-1)}

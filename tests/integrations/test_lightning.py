@@ -27,6 +27,7 @@ from ravine.randomness import generator
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),  # torch's word about Lightning's own use of it
     pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),
+    pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),
     pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training"),
 ]
@@ -43,10 +44,10 @@ def quiet() -> Iterator[None]:
     log.setLevel(before)
 
 
-def loader(**more: Any) -> DataLoader[Any]:
+def loader(shuffle: bool = True, **more: Any) -> DataLoader[Any]:
     draw = generator(1, "rows")
     y = torch.randint(4, (320,), generator=draw)
-    return DataLoader(TensorDataset(CENTERS[y] + torch.randn(320, 8, generator=draw), y), 32, shuffle=True, **more)
+    return DataLoader(TensorDataset(CENTERS[y] + torch.randn(320, 8, generator=draw), y), 32, shuffle=shuffle, **more)
 
 
 class Net(LightningModule):
@@ -135,7 +136,7 @@ def fitted(
 )
 def test_a_healthy_training_raises_no_alarm_however_it_steps(tmp_path: Path, options: dict[str, Any]) -> None:
     module, callback = Net(), RavineCallback(check_seconds=10, every=5)
-    trainer(tmp_path, callback, **options).fit(module, loader(), loader())  # its sanity check runs before
+    trainer(tmp_path, callback, **options).fit(module, loader(), loader(shuffle=False))  # its sanity check runs before
     assert [verdict.status for verdict in callback.verdicts] == ["pass", "pass"]
     assert callback.findings == []
     assert callback.notes == []
@@ -249,7 +250,7 @@ def test_a_suggestion_is_written_only_when_asked_for(tmp_path: Path) -> None:
         lr_range(trainer(tmp_path), Adversaries(), loader())
 
 
-def test_the_package_by_its_other_name_does_as_well(tmp_path: Path) -> None:
+def test_the_package_by_its_other_name_does_as_well() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pytorch_lightning as older

@@ -77,7 +77,7 @@ def test_a_sound_training_passes_both_steps_and_raises_no_alarm() -> None:
 
 def test_model_optimizer_and_random_states_are_left_to_the_bit() -> None:
     def drawing(model: nn.Module, batch: Any) -> Tensor:
-        return classified(model, batch) + 0 * (random.random() + np.random.rand())  # noqa: NPY002
+        return classified(model, batch) + 0 * (random.random() + np.random.rand())  # noqa: NPY002, S311
 
     model = network()
     optimizer = torch.optim.Adam(model.parameters())

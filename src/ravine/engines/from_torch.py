@@ -9,6 +9,7 @@ Letters in shapes: K trials, P parameters of one trial.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,15 +80,15 @@ class FromTorch(Rule):
             )
         return optimizer
 
-    def init(self, param: Tensor) -> Any:
+    def init(self, param: Tensor) -> Any:  # noqa: ARG002
         """Refused: its steps are not those of one parameter."""
         raise self._refusal()
 
-    def coefficients(self, lr: Hyper, step: int) -> Any:
+    def coefficients(self, lr: Hyper, step: int) -> Any:  # noqa: ARG002
         """Refused, see `init`."""
         raise self._refusal()
 
-    def apply(self, param: Tensor, grad: Tensor, state: Any, by: Any) -> tuple[Tensor, Any]:
+    def apply(self, param: Tensor, grad: Tensor, state: Any, by: Any) -> tuple[Tensor, Any]:  # noqa: ARG002
         """Refused, see `init`."""
         raise self._refusal()
 
@@ -202,7 +203,9 @@ class FromTorchUpdate:
         return [_saved(optimizer.state_dict()) for optimizer in self.optimizers]
 
     def restore(self, saved: Any) -> None:
-        for optimizer, one in zip(self.optimizers, saved, strict=True):
+        for optimizer, one in zip(
+            self.optimizers, copy.deepcopy(list(saved)), strict=True
+        ):  # torch would share the tensors
             places = [group["params"] for group in optimizer.state_dict()["param_groups"]]
             groups = [{**group, "params": own} for group, own in zip(one["groups"], places, strict=True)]
             states = {i: dict(state) for i, state in enumerate(one["states"]) if state}

@@ -13,13 +13,14 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ravine.errors import SettingError
 from ravine.schedules.checks import check_progress, check_whole
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.schedule import ROUNDING
 
 __all__ = ["Tabulated", "from_torch"]
 
 
 @dataclass(frozen=True)
-class Tabulated:
+class Tabulated(Drawn):
     """Factors that were written down, one for each of the equal parts of a run."""
 
     name: str  # what they were written down of
