@@ -167,9 +167,13 @@ def test_two_softmaxes_are_told_before_training_and_training_does_not_begin(
 
 
 def test_a_rate_that_destroys_the_model_stops_the_training(tmp_path: Path) -> None:
+    class Plain(Net):
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=self.lr)
+
     callback = RavineCallback(check_seconds=0, every=5, stop=True)
     run = trainer(tmp_path, callback, max_epochs=50)
-    run.fit(Net(lr=300.0), loader())
+    run.fit(Plain(lr=1e8), loader())
     assert callback.findings[0].fault == "lr-too-high"
     assert run.global_step < 100
 

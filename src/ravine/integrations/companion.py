@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ravine.diagnosis import Finding, Monitor
+from ravine.diagnosis import Finding, Findings, Monitor
 from ravine.engines.memory import out_of_memory
 from ravine.errors import SettingError, first_line
 from ravine.integrations.rehearsal import Rehearsal
@@ -44,11 +44,11 @@ class Companion:
         self._told = -1  # steps that had been taken when a loss was last told
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> Findings:
         """What was found so far, the check's before the monitor's, each fault once."""
         seen = self._after if self.monitor is None else self.monitor.findings()
         known = {finding.fault for finding in self._before}
-        return [*self._before, *(finding for finding in seen if finding.fault not in known)]
+        return Findings([*self._before, *(finding for finding in seen if finding.fault not in known)])
 
     @property
     def alarmed(self) -> bool:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from ravine.diagnosis import Finding
+from ravine.diagnosis import Findings
 from ravine.errors import ModelError, SettingError
 from ravine.integrations.batches import few_batches, grouped
 from ravine.integrations.companion import Companion
@@ -79,7 +79,7 @@ class RavineCallback(Callback):
         self._companion = Companion(check_seconds=check_seconds, every=every)
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> Findings:
         """What was found so far, the check's before the monitor's."""
         return self._companion.findings
 

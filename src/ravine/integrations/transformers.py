@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ravine.diagnosis import Finding
+from ravine.diagnosis import Findings
 from ravine.errors import ModelError, SettingError
 from ravine.integrations.batches import few_batches, grouped
 from ravine.integrations.companion import Companion
@@ -67,7 +67,7 @@ class RavineCallback(TrainerCallback):
         self._undo: list[Callable[[], object]] = []  # what takes our ears away again
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> Findings:
         """What was found so far, the check's before the monitor's."""
         return self._companion.findings
 

@@ -10,5 +10,7 @@ from ravine.notebook.html import details as details
 from ravine.notebook.html import paragraph as paragraph
 from ravine.notebook.html import shown as shown
 from ravine.notebook.html import table as table
+from ravine.notebook.progress import Live as Live
+from ravine.notebook.progress import live_here as live_here
 
-__all__ = ["badge", "card", "details", "paragraph", "shown", "table"]
+__all__ = ["Live", "badge", "card", "details", "live_here", "paragraph", "shown", "table"]

@@ -15,6 +15,11 @@ COLOURS = {"pass": "#0a8f66", "warn": "#b97700", "fail": "#d05a00", "quiet": "#7
 LONG = 160
 """Letters of a value that are shown."""
 
+CELLS = {
+    "td": Markup('<td style="padding: 1px 12px 1px 0; background: none; text-align: {}; white-space: {}">{}</td>'),
+    "th": Markup('<th style="padding: 1px 12px 1px 0; background: none; text-align: {}; white-space: {}">{}</th>'),
+}
+
 FONT = "font: 13px/1.45 system-ui, sans-serif"
 
 
@@ -59,18 +64,12 @@ def table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> Markup:
 
 
 def _row(cells: Sequence[Any], tag: str) -> Markup:
-    style = "padding: 1px 12px 1px 0; text-align: {}; background: none"
-    return Markup("<tr>{}</tr>").format(
-        Markup().join(
-            Markup("<{} style='{}'>{}</{}>").format(
-                Markup(tag),
-                style.format("right" if isinstance(cell, int | float) else "left"),
-                shown(cell),
-                Markup(tag),
-            )
-            for cell in cells
-        )
-    )
+    return Markup("<tr>{}</tr>").format(Markup().join(_cell(cell, tag) for cell in cells))
+
+
+def _cell(cell: Any, tag: str) -> Markup:
+    side, wrap = ("right", "nowrap") if isinstance(cell, int | float) else ("left", "normal")
+    return CELLS[tag].format(side, wrap, shown(cell))
 
 
 def shown(value: Any) -> str | Markup:

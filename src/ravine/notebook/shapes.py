@@ -22,6 +22,8 @@ DASHES = ("", "6 3", "2 3", "8 3 2 3")
 LINES = ("#2a87c8", "#d05a00", "#0a8f66", "#b45f94", "#b97700", "#7b8490")
 """One for each path, again from the first; the dash then changes."""
 
+FEW = 150
+
 BANDS = 14
 """Level bands of a surface."""
 
@@ -75,7 +77,7 @@ def plane(
     parts = [_bands(heights, wide, high)] if heights is not None else []
     for k, path in enumerate(paths):
         look = LINES[k % len(LINES)], DASHES[k // len(LINES) % len(DASHES)]
-        kept = path[np.unique(np.linspace(0, len(path) - 1, 300).astype(int))]  # more is not to be seen
+        kept = path[_seen(len(path))]
         points = " ".join(at(*place) for place in kept)
         parts.append(
             Markup('<polyline points="{}" fill="none" stroke="{}" stroke-dasharray="{}" stroke-width="1.8"/>').format(
@@ -90,6 +92,12 @@ def plane(
     return Markup(
         '<svg width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="img" style="border: 1px solid; border-color: {line}">{inside}</svg>'
     ).format(w=wide, h=high, line=COLOURS["quiet"], inside=Markup().join(parts))
+
+
+def _seen(places: int) -> NDArray[np.int64]:
+    """The first FEW places of a path, where it moves fastest, and as many of the rest: more is not to be seen."""
+    spread = np.linspace(0, places - 1, min(FEW, places)).astype(np.int64)
+    return np.unique(np.concatenate([np.arange(min(FEW, places)), spread]))
 
 
 def line_of(k: int) -> Markup:
