@@ -15,6 +15,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "ravine"
 
 ORDER = [
+    "notebook",  # small HTML; it knows nothing of the others
     "rules",
     "schedules",
     "regularization",
@@ -28,6 +29,7 @@ ORDER = [
     "diagnosis",
     "recipe",
     "reports",
+    "integrations",  # of other trainers: Lightning, Hugging Face
     "api",  # a module of the top: the calls behind the commands
     "cli",
 ]

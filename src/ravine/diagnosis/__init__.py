@@ -7,7 +7,19 @@ from ravine.diagnosis.diagnose import check_trainable as check_trainable
 from ravine.diagnosis.diagnose import diagnose as diagnose
 from ravine.diagnosis.diagnose import findings_of as findings_of
 from ravine.diagnosis.finding import Finding as Finding
+from ravine.diagnosis.finding import Findings as Findings
 from ravine.diagnosis.look import Look as Look
 from ravine.diagnosis.monitor import Monitor as Monitor
 
-__all__ = ["CATALOGUE", "Case", "Finding", "Look", "Monitor", "case_of", "check_trainable", "diagnose", "findings_of"]
+__all__ = [
+    "CATALOGUE",
+    "Case",
+    "Finding",
+    "Findings",
+    "Look",
+    "Monitor",
+    "case_of",
+    "check_trainable",
+    "diagnose",
+    "findings_of",
+]

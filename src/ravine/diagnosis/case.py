@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ravine.data import Data
 from ravine.engines import own_optimizers, second_order, torch_optimizers
+from ravine.engines.from_torch import PREFIX, torch_optimizer
 from ravine.errors import DataError, ModelError, SettingError, first_line, nearest
 from ravine.randomness import permutation, seeded
 from ravine.schedules import SCHEDULES, Point, Schedule, needs_metrics, point_at
@@ -184,7 +185,9 @@ class Case:
 
 
 def face(rule: str) -> Callable[..., torch.optim.Optimizer]:
-    """The torch optimizer of that name in `ravine.optim`, however its letters are written."""
+    """The torch optimizer of that name in `ravine.optim`, however its letters are written; torch.NAME is torch's own."""
+    if rule.startswith(PREFIX):
+        return torch_optimizer(rule)
     key = rule.lower().replace("_", "")
     if key not in FACES:
         raise SettingError(f"rule {rule!r} is not known; {nearest(rule, FACES)}")

@@ -46,6 +46,9 @@ class CloseLook:
     curious: bool = False
     handles: list[Any] = field(default_factory=list)
     seen: _Pass | None = None
+    part: _Pass | None = (
+        None  # likewise of the model's parts, which some loops call instead; training where one of them is
+    )
     zeros: dict[str, Tensor] = field(default_factory=dict)  # by layer: which units are 0 on all rows
     called: set[str] = field(default_factory=set)  # modules that ran
     met: dict[str, Tensor | None] = field(default_factory=dict)  # of each probe: its gradient before it is added to
@@ -61,6 +64,8 @@ class CloseLook:
         self.handles.append(self.optimizers[0].register_step_pre_hook(self._before))
         if self.model._compiled_call_impl is None:
             self.handles.append(self.model.register_forward_hook(self._passed))
+            for part in _trained_parts(self.model):
+                self.handles.append(part.register_forward_hook(self._passed_in_part))
         for name, module in _readable(self.model):
             if self.curious or isinstance(module, RECTIFIERS):
                 self.handles.append(module.register_forward_hook(self._ran(name)))
@@ -75,6 +80,12 @@ class CloseLook:
         if torch.is_grad_enabled():  # else an evaluation between two steps
             given = next((part for part in inputs if isinstance(part, Tensor)), None)
             self.seen = _Pass(module.training, given, out if isinstance(out, Tensor) else None)
+
+    def _passed_in_part(self, module: nn.Module, inputs: tuple[Any, ...], out: Any) -> None:
+        if torch.is_grad_enabled() and isinstance(out, Tensor) and out.ndim:
+            given = next((one for one in inputs if isinstance(one, Tensor)), None)
+            training = module.training or (self.part is not None and self.part.training)
+            self.part = _Pass(training, given, out)
 
     def _ran(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, _: Any, out: Any) -> None:
@@ -102,7 +113,7 @@ class CloseLook:
 
     def read(self, loss: Tensor) -> LossGraph:
         """What the loss is made of."""
-        seen = self.seen
+        seen = self.seen or self.part
         node = seen.out.grad_fn if seen is not None and seen.out is not None else None
         compiled = node is not None and "Compiled" in node.name()
         known = node if compiled and seen is not None and _probabilities(seen.out) else None
@@ -118,7 +129,7 @@ class CloseLook:
     def after(self, watched: Watched) -> Sight:
         """What was seen, the hooks taken off."""
         self.close()
-        seen = self.seen
+        seen = self.seen or self.part
         grads = {name: p.grad.detach() for name, p in self.named if p.grad is not None}
         with torch.no_grad():
             moved = torch._foreach_sub([p for _, p in self.mine], self.values) if self.values else []
@@ -190,6 +201,14 @@ def _readable(model: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module
     for part, child in model._modules.items():
         if child is not None:
             yield from _readable(child, f"{name}.{part}" if name else part)
+
+
+def _trained_parts(model: nn.Module) -> list[nn.Module]:
+    """The model's children that are to learn: a frozen one (a teacher, a measure of likeness) runs in a mode of its own."""
+    children = (
+        child for child in model.children() if not hasattr(child, "_orig_mod") and child._compiled_call_impl is None
+    )
+    return [child for child in children if any(p.requires_grad for p in child.parameters())]
 
 
 def _has_modes(model: nn.Module) -> bool:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ALARM", "Finding", "grown"]
+from markupsafe import Markup
+
+__all__ = ["ALARM", "Finding", "Findings", "grown"]
 
 ALARM = 0.5
 """A confidence above it is an alarm: the training is not as it should be."""
@@ -37,9 +39,44 @@ class Finding:
         """As JSON."""
         return {**vars(self), "evidence": dict(self.evidence), "change": {k: str(v) for k, v in self.change.items()}}
 
+    def _repr_html_(self) -> str:
+        return Findings([self])._repr_html_()
+
     def __str__(self) -> str:
         said = f"{self.fault} ({self.confidence:.0%}, {self.where}): {self.advice}"
         return f"{said} Tried: {self.verified}." if self.verified else said
+
+
+class Findings(list[Finding]):
+    """A list of findings, the root first, that a notebook shows so that it can be read: alarms, and the rest on demand."""
+
+    def _repr_html_(self) -> str:
+        from ravine.notebook import card, details
+
+        alarms, rest = ([one for one in self if one.alarm is alarm] for alarm in (True, False))
+        title = f"{len(alarms) or 'no'} alarm{'s' * (len(alarms) != 1)}" if len(self) != 1 else "1 finding"
+        if not alarms:
+            return card(title if rest else "nothing is wrong", [_shown(one) for one in rest])
+        less = f"{len(rest)} less sure" if rest else ""
+        return card(title, [*(_shown(one) for one in alarms), details(less, [_shown(one) for one in rest])])
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "nothing is wrong"
+
+
+def _shown(finding: Finding) -> Markup:
+    """One finding: what, where, how sure, what to do; its figures on demand."""
+    from ravine.notebook import badge, details, paragraph, table
+
+    word, kind = ("alarm", "fail") if finding.alarm else ("perhaps", "quiet")
+    parts = [
+        paragraph(badge(word, kind), finding.fault, f"({finding.confidence:.0%}, {finding.where})"),
+        paragraph(finding.advice),
+    ]
+    if finding.verified:
+        parts.append(paragraph(f"Tried: {finding.verified}.", quiet=True))
+    parts.append(details("evidence", [table(list(finding.evidence.items()))] if finding.evidence else []))
+    return Markup('<div style="margin: 6px 0">{}</div>').format(Markup().join(parts))
 
 
 def grown(low: float, high: float, share: float) -> float:

@@ -75,7 +75,8 @@ def read_loss(
     """
     found = LossGraph()
     for place in _places(loss.grad_fn):
-        node, name, whole = place.node, _name(place.node), place.factor > PART
+        node, name = place.node, _name(place.node)
+        whole = place.factor > max(PART, 1.5 / rows if rows else 0.0)  # divided by fewer than the rows of the batch
         if hasattr(node, "_saved_reduction"):
             found.losses.append(name)
             found.negated |= place.negated

@@ -83,6 +83,11 @@ class Monitor:
         self.watch(loss)
         return _STEP
 
+    @property
+    def steps(self) -> int:
+        """Steps that the first optimizer has taken since the monitor was made."""
+        return self._watched.steps
+
     def findings(self) -> list[Finding]:
         """What was found so far, the root first; empty where nothing was."""
         self._read()

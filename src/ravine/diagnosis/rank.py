@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ravine.diagnosis.finding import Finding
+from ravine.diagnosis.finding import Finding, Findings
 
 __all__ = ["ranked"]
 
 
-def ranked(findings: Iterable[Finding], explains: Mapping[str, tuple[str, ...]]) -> list[Finding]:
+def ranked(findings: Iterable[Finding], explains: Mapping[str, tuple[str, ...]]) -> Findings:
     """The surest finding of each fault; one that another alarm explains comes after all that nothing explains.
 
     explains: the faults that follow from each.
@@ -28,4 +28,4 @@ def ranked(findings: Iterable[Finding], explains: Mapping[str, tuple[str, ...]])
             for root in alarms
         )
 
-    return sorted(surest.values(), key=lambda finding: (explained(finding), -finding.confidence))
+    return Findings(sorted(surest.values(), key=lambda finding: (explained(finding), -finding.confidence)))

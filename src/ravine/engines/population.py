@@ -133,6 +133,11 @@ class Population:
     def device(self) -> torch.device:
         return self.stack.flat.device
 
+    @property
+    def draws(self) -> bool:
+        """Whether the model draws from torch's global generator; known after the first batch."""
+        return self._habits is not None and self._habits.draws
+
     def step(
         self, x: Tensor, y: Tensor, lr: Sequence[float], *, own: bool = False, own_targets: bool | None = None
     ) -> StepRecord:

@@ -14,6 +14,7 @@ from torch.func import vmap
 
 from ravine.engines.compiled import Addresses, CompiledRule, addresses, compiled
 from ravine.engines.compiled_step import Move
+from ravine.engines.from_torch import FromTorch, FromTorchUpdate
 from ravine.engines.fused import Kernel, kernel_of
 from ravine.engines.packing import Layout
 from ravine.engines.stacking import one_trial, per_trial, stack_rules, take_trials, with_momentum, without_decay
@@ -72,6 +73,9 @@ class Elementwise:
 
 def update_for(rules: Sequence[Rule], layout: Layout, flat: Tensor) -> Update:
     """The fastest way that the rules allow. Raises SettingError when they are of different kinds or structures."""
+    foreign = [rule for rule in rules if isinstance(rule, FromTorch)]
+    if foreign and len(foreign) == len(rules):
+        return FromTorchUpdate(foreign, layout, flat)
     stacked = stack_rules(rules, flat.device)
     if not stacked.elementwise:
         return MappedUpdate(stacked, layout, flat)

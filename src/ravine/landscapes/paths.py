@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ravine.errors import SettingError
+from ravine.landscapes.card import drawn
 from ravine.landscapes.crowd import Configuration, Crowd
 from ravine.landscapes.named_rules import named_rule
 from ravine.landscapes.searchers import Searchers, searchers
@@ -25,7 +26,7 @@ from ravine.landscapes.surface import Surface
 from ravine.rules import Method, Rule
 from ravine.rules.rule import check_range
 
-__all__ = ["FAR", "TOLERANCE", "Configuration", "Path", "follow", "walk"]
+__all__ = ["FAR", "TOLERANCE", "Configuration", "Path", "Paths", "follow", "walk"]
 
 TOLERANCE = 1e-12
 """A path has converged when neither its gradient nor its last move has a larger coordinate."""
@@ -56,11 +57,22 @@ class Path:
     losses: Tensor  # [R] float64, without noise
     stopped: Stopped
     every: int = 1  # steps from one point to the next
+    surface: Surface | None = None  # that it lies on
+
+    def _repr_html_(self) -> str:
+        return Paths([self])._repr_html_()
 
     @property
     def steps(self) -> int:
         """How many steps lead to the last point."""
         return (len(self.points) - 1) * self.every
+
+
+class Paths(list[Path]):
+    """Paths over one surface, which a notebook draws."""
+
+    def _repr_html_(self) -> str:
+        return drawn(self)
 
 
 def walk(
@@ -74,7 +86,7 @@ def walk(
     seed: int = 0,
     tolerance: float | None = TOLERANCE,
     far: float = FAR,
-) -> list[Path]:
+) -> Paths:
     """The path of every rule x rate x start, in that order; the starts vary fastest.
 
     lrs: rates for all rules, or one list of rates for each rule. starts: a point or several; the surface's own if
@@ -108,7 +120,7 @@ def follow(
     seed: int = 0,
     tolerance: float | None = TOLERANCE,
     far: float = FAR,
-) -> list[Path]:
+) -> Paths:
     """The path of each configuration, in float64.
 
     steps: how many to take, a multiple of `every`: of so many steps one is recorded. seed: of the noise, which is a
@@ -192,12 +204,12 @@ class _Record:
         self.length[who] = torch.minimum(length, self.length[who])
         self.running[who[came]] = False
 
-    def paths(self, every: int) -> list[Path]:
-        found = []
+    def paths(self, every: int) -> Paths:
+        found = Paths()
         for k, (rule, lr, start) in enumerate(self.configurations):
             rows = slice(0, int(self.length[k]))
             points, losses = self.points[rows, k].clone(), self.losses[rows, k].clone()
-            found.append(Path(rule, lr, tuple(start), points, losses, self.why[k], every))
+            found.append(Path(rule, lr, tuple(start), points, losses, self.why[k], every, self.surface))
         return found
 
 

@@ -30,7 +30,7 @@ from ravine.search import (
     edge_of,
 )
 from ravine.training import History
-from ravine.training.setting import OF_RULE, has_field
+from ravine.training.setting import OF_RULE, has_field, takes_decay
 
 __all__ = ["SCHEDULED", "coarse", "coarse_spaces", "judge_coarse"]
 
@@ -54,8 +54,8 @@ def coarse_spaces(
     names = [str(o) for o in wanted.options] if isinstance(wanted, Choice) else list(ranges)
     spaces: dict[str, dict[str, Distribution]] = {}
     for name in names:
-        decay = DECOUPLED if RULES[name].decoupled else COUPLED
-        space: dict[str, Distribution] = {"weight_decay": decay}
+        decay = DECOUPLED if getattr(RULES.get(name), "decoupled", False) else COUPLED
+        space: dict[str, Distribution] = {"weight_decay": decay} if takes_decay(name) else {}
         if name in ranges:
             space["lr"] = Log(ranges[name].low / 3, ranges[name].high * 3)
         if dropout:

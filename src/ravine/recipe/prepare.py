@@ -13,6 +13,7 @@ from torch import nn
 from ravine.data import Data, from_arrays, load
 from ravine.errors import DataError, ModelError, SettingError
 from ravine.models import MODELS, Model, find_factory
+from ravine.notebook import live_here
 from ravine.recipe.session import Session, Silent, Watcher, default_batch_size
 from ravine.types import Task
 
@@ -47,7 +48,7 @@ def prepare(
     size = default_batch_size(len(found.train)) if batch_size is None else batch_size
     if size < 1:
         raise SettingError(f"batch_size is {size}; it must be 1 or more.")
-    return Session(found, model, seed, size, place, watch or Silent())
+    return Session(found, model, seed, size, place, watch or live_here() or Silent())
 
 
 def _data(

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ravine.diagnosis import Finding
+from markupsafe import Markup
+
+from ravine.diagnosis import Finding, Findings
 from ravine.recipe.inspection import Inspection
 from ravine.recipe.verdict import Verdict
 from ravine.training import rank
@@ -54,6 +56,24 @@ def said_gain(best: Best, ensemble: EnsembleResult) -> str:
     )
 
 
+def _scores(best: Best, ensemble: EnsembleResult | None) -> Markup:
+    """The best model's figures and its ensemble's, validation and test side by side."""
+    from ravine.notebook import table
+
+    rows = {f"best model (trial {best.trial})": best}
+    if ensemble is not None:
+        rows[f"ensemble of {ensemble.size} ({ensemble.kind})"] = ensemble  # type: ignore[assignment]
+    names = [name for name in ("accuracy", "nll", "rmse", "r2") if name in best.validation]
+    head = ["", *(f"{split} {name}" for split in ("validation", "test") for name in names)]
+    return table(
+        [
+            [label, *(getattr(one, s).get(n, math.nan) for s in ("validation", "test") for n in names)]
+            for label, one in rows.items()
+        ],
+        head,
+    )
+
+
 @dataclass(frozen=True)
 class Result:
     """One walk of the recipe. best and ensemble are None when a failed step stopped it."""
@@ -78,6 +98,24 @@ class Result:
         """Did a step fail, is a finding an alarm, or has the best model no finite loss?"""
         lost = self.best is not None and rank(self.best.validation)[0] == -math.inf
         return lost or any(verdict.status == "fail" for verdict in self.steps) or any(f.alarm for f in self.findings)
+
+    def _repr_html_(self) -> str:
+        from ravine.notebook import badge, card, details, paragraph
+
+        parts = []
+        for one in self.steps:
+            parts.append(paragraph(badge(one.status, one.status), f"{one.step}: {one.summary}"))
+            parts += [paragraph(sentence, quiet=True) for sentence in one.advice]
+        if self.findings:
+            parts.append(Markup(Findings(self.findings)._repr_html_()))  # noqa: S704 - ours, escaped
+        if self.best is not None:
+            parts.append(_scores(self.best, self.ensemble))
+            settings = [paragraph(f"{name}: {value}") for name, value in self.best.hyperparameters.items()]
+            parts.append(details("hyper-parameters of the best", settings))
+        parts += [paragraph(said) for said in (self.gain, self.elsewhere) if said]
+        if self.out is not None:
+            parts.append(paragraph(f"report: {self.out / 'report.html'}", quiet=True))
+        return card(f"{self.trials} trials in {self.seconds:.0f} s", parts)
 
     def record(self) -> dict[str, Any]:
         """As JSON."""

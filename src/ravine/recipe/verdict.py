@@ -28,6 +28,13 @@ class Verdict:
     def record(self) -> dict[str, Any]:
         return {**asdict(self), "advice": list(self.advice)}
 
+    def _repr_html_(self) -> str:
+        from ravine.notebook import badge, card, details, paragraph, table
+
+        parts = [paragraph(badge(self.status, self.status), self.summary), *map(paragraph, self.advice)]
+        figures = [table(list(self.evidence.items()))] if self.evidence else []
+        return card(self.step, [*parts, details("evidence", figures)])
+
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Verdict:
         """A verdict from its record; a number that was not finite is None there."""

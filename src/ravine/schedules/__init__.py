@@ -8,6 +8,7 @@ from ravine.schedules.constant import Constant
 from ravine.schedules.cosine import Cosine
 from ravine.schedules.cyclical import Cyclical
 from ravine.schedules.exponential import Exponential
+from ravine.schedules.from_torch import Tabulated, from_torch
 from ravine.schedules.inverse_sqrt import InverseSqrt
 from ravine.schedules.linear import Linear
 from ravine.schedules.multi_step import MultiStep
@@ -43,11 +44,13 @@ __all__ = [
     "Schedule",
     "Sequence",
     "Step",
+    "Tabulated",
     "WarmRestarts",
     "Warmup",
     "batch_sizes",
     "bind",
     "factor_at",
+    "from_torch",
     "needs_metrics",
     "point_at",
     "scale_for_batch",

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_number, check_progress, check_schedule, check_whole
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.point import Evaluations, Point, needs_metrics, point_at
 from ravine.schedules.schedule import Schedule
 
@@ -13,7 +14,7 @@ __all__ = ["BatchGrowth", "batch_sizes"]
 
 
 @dataclass(frozen=True)
-class BatchGrowth:
+class BatchGrowth(Drawn):
     """Where `body` would lower the rate, let the batch grow by as much; what is beyond `most` the rate still falls.
 
         growth <- min(most, 1 / body)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_progress
+from ravine.schedules.drawn import Drawn
 
 __all__ = ["Constant"]
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Drawn):
     """The same rate throughout.
 
     >>> Constant()(0.3)

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_floor, check_progress
+from ravine.schedules.drawn import Drawn
 
 __all__ = ["Cosine"]
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Drawn):
     """floor + (1 - floor) * (1 + cos(pi * progress)) / 2.
 
     Source: Loshchilov & Hutter 2017 (SGDR), one period without restarts.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ravine.schedules.checks import check_choice, check_number, check_progress, check_whole
+from ravine.schedules.drawn import Drawn
 
 __all__ = ["Cyclical"]
 
@@ -13,7 +14,7 @@ Mode = Literal["triangular", "triangular2", "exp_range"]
 
 
 @dataclass(frozen=True)
-class Cyclical:
+class Cyclical(Drawn):
     """floor + (1 - floor) * height * triangle, where the triangle climbs from 0 to 1 and falls again, `cycles` times.
 
         triangular     height = 1

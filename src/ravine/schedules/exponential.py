@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_number, check_progress
+from ravine.schedules.drawn import Drawn
 
 __all__ = ["Exponential"]
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Drawn):
     """floor ** progress: a straight line on a logarithmic scale.
 
     torch.optim.lr_scheduler.ExponentialLR is told what each step keeps, gamma, so that its shape depends on how

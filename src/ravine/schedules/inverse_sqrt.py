@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_number, check_progress
+from ravine.schedules.drawn import Drawn
 
 __all__ = ["InverseSqrt"]
 
 
 @dataclass(frozen=True)
-class InverseSqrt:
+class InverseSqrt(Drawn):
     """sqrt(timescale / (timescale + progress)): at the peak at first, and never at rest.
 
     Source: Vaswani et al. 2017 behind a warm-up; Zhai et al. 2022 name the time scale. The lecture's slide has

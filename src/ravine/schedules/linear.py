@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_floor, check_progress
+from ravine.schedules.drawn import Drawn
 
 __all__ = ["Linear"]
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Drawn):
     """1 - (1 - floor) * progress. The lecture's slide has a further 1/2, which belongs to cosine alone.
 
     >>> Linear()(0.25)

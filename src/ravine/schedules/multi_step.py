@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_progress
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.point import stretch
 from ravine.schedules.sequence import check_milestones
 from ravine.schedules.step import check_drop
@@ -13,7 +14,7 @@ __all__ = ["MultiStep"]
 
 
 @dataclass(frozen=True)
-class MultiStep:
+class MultiStep(Drawn):
     """factor ** (number of milestones passed).
 
     Source: He et al. 2016, who trained 64,000 steps on CIFAR-10 and divided the rate by ten after 32,000 and

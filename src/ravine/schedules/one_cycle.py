@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from ravine.errors import SettingError
 from ravine.schedules.checks import check_choice, check_floor, check_number, check_progress
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.point import Evaluations, Point
 
 __all__ = ["OneCycle"]
@@ -17,7 +18,7 @@ Anneal = Literal["cos", "linear"]
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Drawn):
     """From `start` to the peak in the first `rise` of training, then down to `end`; the momentum falls and climbs again.
 
         phase        ends at     rate              momentum

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ravine.schedules.checks import check_choice, check_floor, check_number, check_progress, check_whole
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.point import Evaluations, Point
 
 __all__ = ["Plateau"]
@@ -17,7 +18,7 @@ ThresholdMode = Literal["rel", "abs"]
 
 
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(Drawn):
     """`factor` less, down to `floor`, each time more than `patience` evaluations in a row were no improvement.
 
     A pure function of the metrics so far, so it has nothing to save but them. What was measured before it began

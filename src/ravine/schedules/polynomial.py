@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_floor, check_number, check_progress
+from ravine.schedules.drawn import Drawn
 
 __all__ = ["Polynomial"]
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(Drawn):
     """floor + (1 - floor) * (1 - progress) ** power. Power 1 is `Linear`.
 
     Source: the "poly" policy of Chen et al. 2017 (DeepLab), with their power of 0.9, where torch's default is 1.

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_progress, check_schedules
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.point import Evaluations, Point, needs_metrics, point_at
 from ravine.schedules.schedule import Schedule
 
@@ -13,7 +14,7 @@ __all__ = ["Product"]
 
 
 @dataclass(frozen=True)
-class Product:
+class Product(Drawn):
     """The parts' factors, multiplied: a cosine, say, that also falls on a plateau.
 
     Momentum is that of the first part that has one. torch.optim.lr_scheduler.ChainedScheduler does this too, for those

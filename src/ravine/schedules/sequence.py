@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ravine.errors import SettingError
 from ravine.schedules.checks import check_number, check_progress, check_schedules
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.point import Evaluations, Point, needs_metrics, point_at, stretch, within
 from ravine.schedules.schedule import Schedule
 
@@ -14,7 +15,7 @@ __all__ = ["Sequence", "check_milestones"]
 
 
 @dataclass(frozen=True)
-class Sequence:
+class Sequence(Drawn):
     """Each part runs over its own stretch of training, from its beginning to its end.
 
     A plateau in it sees what is measured in its own stretch alone. A momentum stays where the last part that

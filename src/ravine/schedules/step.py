@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ravine.schedules.checks import check_number, check_progress, check_whole
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.schedule import ROUNDING
 
 __all__ = ["Step", "check_drop"]
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Drawn):
     """factor ** (number of drops so far); `drops` of them cut training into drops + 1 equal parts.
 
     >>> Step(factor=0.5, drops=3)(0.0), Step(factor=0.5, drops=3)(0.25), Step(factor=0.5, drops=3)(0.99)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from ravine.schedules.checks import check_floor, check_number, check_progress, check_whole
 from ravine.schedules.cosine import Cosine
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.point import stretch, within
 
 __all__ = ["WarmRestarts"]
 
 
 @dataclass(frozen=True)
-class WarmRestarts:
+class WarmRestarts(Drawn):
     """`Cosine`, `periods` times over; each period lasts `multiplier` times as long as the one before.
 
     Source: Loshchilov & Hutter 2017 (SGDR), equation 5. They and torch.optim.lr_scheduler.CosineAnnealingWarmRestarts

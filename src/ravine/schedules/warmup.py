@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ravine.errors import SettingError
 from ravine.schedules.checks import check_floor, check_progress, check_schedule, check_share, check_whole
+from ravine.schedules.drawn import Drawn
 from ravine.schedules.point import Evaluations, Point, needs_metrics, point_at, within
 from ravine.schedules.schedule import Schedule
 
@@ -13,7 +14,7 @@ __all__ = ["Warmup"]
 
 
 @dataclass(frozen=True)
-class Warmup:
+class Warmup(Drawn):
     """Climb in a straight line for the first `share` of training, then run `body` over the rest.
 
     Source: Goyal et al. 2017. The climb starts at `start`, a little above 0, because a first step with

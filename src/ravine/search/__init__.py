@@ -11,6 +11,7 @@ from ravine.search.importance import importance
 from ravine.search.known import known_settings
 from ravine.search.more_trials import expected_best, more_trials
 from ravine.search.on_ray import OnRay, connected, parse_workers, room_for, the_ray
+from ravine.search.own_study import Objective, objective
 from ravine.search.parse import parse_space
 from ravine.search.plan import Plan, coarse_plan, fit_trials, refine_plan, waves
 from ravine.search.samplers import LEARNING_FROM, SAMPLERS, RepeatableSampler
@@ -32,6 +33,7 @@ __all__ = [
     "Distribution",
     "Int",
     "Log",
+    "Objective",
     "OnRay",
     "Outcome",
     "Plan",
@@ -60,6 +62,7 @@ __all__ = [
     "known_settings",
     "measured",
     "more_trials",
+    "objective",
     "parse_space",
     "parse_workers",
     "refine_plan",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ravine.engines.from_torch import PREFIX, FromTorch, torch_optimizer
 from ravine.errors import SettingError, nearest
 from ravine.regularization import L2, Augmentation, ElasticNet, MaxNorm, Mixing, Penalty
 from ravine.rules import RULES, Rule
 from ravine.schedules import SCHEDULES, Schedule, WarmRestarts, Warmup
 
-__all__ = ["AUGMENTING", "MIXING", "OF_RULE", "Setting", "has_field"]
+__all__ = ["AUGMENTING", "MIXING", "OF_RULE", "Setting", "has_field", "rule_kind", "takes_decay"]
 
 MIXING = tuple(field.name for field in dataclasses.fields(Mixing))
 """Settings that change a batch's examples and targets, each off at 0."""
@@ -33,7 +37,7 @@ class Setting:
     Raises SettingError for an unknown name or a number out of range.
     """
 
-    optimizer: str = "adamw"  # a name in RULES
+    optimizer: str = "adamw"  # a name in RULES, or one of torch.optim's: torch.Rprop
     lr: float = 1e-3  # peak rate
     weight_decay: float = 0.0  # as the rule means it: coupled for sgd and adam, decoupled for adamw
     momentum: float | None = None  # of a rule that has one, in [0, 1); None is its own, for sgd 0.9 in Nesterov's form
@@ -66,8 +70,7 @@ class Setting:
     order: int | None = None  # seed of the data order; None is `seed`. Trials with one order share batches
 
     def __post_init__(self) -> None:
-        if self.optimizer not in RULES:
-            raise SettingError(f"optimizer {self.optimizer!r} is not known; {nearest(self.optimizer, RULES)}")
+        rule_kind(self.optimizer)
         if self.schedule not in SCHEDULES:
             raise SettingError(f"schedule {self.schedule!r} is not known; {nearest(self.schedule, SCHEDULES)}")
         if not 0 < self.lr < float("inf"):
@@ -105,7 +108,7 @@ class Setting:
         if self.optimizer == "sgd":
             momentum = given.setdefault("momentum", 0.9)
             given["nesterov"] = momentum > 0
-        return RULES[self.optimizer](**given)
+        return rule_kind(self.optimizer)(**given)
 
     def shape(self) -> Schedule:
         """The schedule, warm-up in front."""
@@ -154,4 +157,23 @@ class Setting:
 
 def has_field(optimizer: str, name: str) -> bool:
     """Whether a rule has a number of that name (one of OF_RULE) to set."""
-    return any(field.name == name for field in dataclasses.fields(RULES[optimizer]))  # type: ignore[arg-type]
+    kind = RULES.get(optimizer, FromTorch)
+    return any(field.name == name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+
+
+def rule_kind(optimizer: str) -> Callable[..., Rule]:
+    """What makes the rule of that name: a name in RULES, or `torch.NAME` for one of torch.optim's. SettingError for others."""
+    if optimizer.startswith(PREFIX):
+        return functools.partial(FromTorch, torch_optimizer(optimizer))
+    if optimizer not in RULES:
+        raise SettingError(
+            f"optimizer {optimizer!r} is not known; {nearest(optimizer, RULES)} Of torch.optim: torch.Rprop."
+        )
+    return RULES[optimizer]
+
+
+def takes_decay(optimizer: str) -> bool:
+    """Whether the rule of that name has a weight decay to set."""
+    if optimizer.startswith(PREFIX):
+        return "weight_decay" in inspect.signature(torch_optimizer(optimizer)).parameters
+    return True
