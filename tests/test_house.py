@@ -29,6 +29,7 @@ ORDER = [
     "recipe",
     "reports",
     "api",  # a module of the top: the calls behind the commands
+    "sklearn",
     "cli",
 ]
 SHARED = {"types", "errors", "randomness", "launched"}  # importable by all
