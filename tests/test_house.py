@@ -31,6 +31,7 @@ ORDER = [
     "reports",
     "integrations",  # of other trainers: Lightning, Hugging Face
     "api",  # a module of the top: the calls behind the commands
+    "sklearn",
     "cli",
 ]
 SHARED = {"types", "errors", "randomness", "launched"}  # importable by all

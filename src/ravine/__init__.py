@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ravine.recipe.inspection import Inspection as Inspection
     from ravine.recipe.result import Result as Result
     from ravine.recipe.verdict import Verdict as Verdict
+    from ravine.training.exporting.exported import Exported as Exported
+    from ravine.training.exporting.exported import export as export
     from ravine.training.predictor import Predictor as Predictor
     from ravine.training.predictor import load as load
 
@@ -42,11 +44,14 @@ _HOME = {
     "Inspection": "ravine.recipe.inspection",
     "Result": "ravine.recipe.result",
     "Verdict": "ravine.recipe.verdict",
+    "Exported": "ravine.training.exporting.exported",
+    "export": "ravine.training.exporting.exported",
     "Predictor": "ravine.training.predictor",
     "load": "ravine.training.predictor",
 }
 
 __all__ = [
+    "Exported",
     "Finding",
     "Inspection",
     "Predictor",
@@ -55,6 +60,7 @@ __all__ = [
     "check",
     "diagnose",
     "evaluate",
+    "export",
     "inspect",
     "load",
     "lr_range",

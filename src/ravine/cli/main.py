@@ -26,7 +26,20 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import typer  # noqa: E402 - the clock starts before the imports
 
-from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, resume, search, train, tune  # noqa: E402
+from ravine.cli import (  # noqa: E402
+    check,
+    evaluate,
+    export,
+    gallery,
+    inspect,
+    landscape,
+    lr_range,
+    report,
+    resume,
+    search,
+    train,
+    tune,
+)
 from ravine.cli.many_values import ManyValues  # noqa: E402
 from ravine.errors import AwayError, InputError, WorkerError  # noqa: E402
 from ravine.launched import launched  # noqa: E402
@@ -53,6 +66,7 @@ app.command("search", help=search.__doc__, cls=ManyValues)(search.search)
 app.command("train", help=train.__doc__)(train.train)
 app.command("resume", help=resume.__doc__)(resume.resume)
 app.command("evaluate", help=evaluate.__doc__)(evaluate.evaluate)
+app.command("export", help=export.__doc__)(export.export)
 app.command("inspect", help=inspect.__doc__)(inspect.inspect)
 app.command("report", help=report.__doc__)(report.report)
 app.command("landscape", help=landscape.__doc__, cls=ManyValues)(landscape.landscape)

@@ -35,8 +35,9 @@ class StochasticDepth(Noise):
         self.mode = mode
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = len(x) if self.mode == "row" else 1
-        return x if self.resting else self.dropped(x, [rows, *[1] * (x.ndim - 1)])
+        if self.resting:  # before the size is asked for: an exported graph suits any number of rows
+            return x
+        return self.dropped(x, [len(x) if self.mode == "row" else 1, *[1] * (x.ndim - 1)])
 
     def before(self, shape: Sequence[int]) -> int:
         return super().before(shape) if self.mode == "row" else 0
