@@ -1,7 +1,6 @@
 """scikit-learn's own examination of both estimators, each check a test: none is excused.
 
-One setting is trained, in a fifth of a second a fit. That a search passes too was seen with trials=3, epochs=12 and a space
-for lr: it takes minutes, and what it adds is tested in test_estimators.
+One setting is trained, for the checks fit more than a hundred times. What a search adds is tested in test_estimators.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ class RavineClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     model: mlp, cnn, resnet, package.module:factory, file.py:factory, or a callable (input_shape, outputs) -> nn.Module.
     settings: keywords of that factory, such as {"hidden": (64, 64)}.
     input_shape: of one example as the model sees it, such as (1, 8, 8) for rows of 64 pixels; [F] when not given.
-    tune: search within `budget` (wall clock of each fit, such as "30s"; 10 s when not given), or train one setting.
+    tune: search within `budget` (wall clock of each fit, such as "30s"; 10 s when not given), or train one setting. A search
+        takes two or three seconds before it can compare much: for a shorter fit, or for many, train one setting.
     trials, epochs, space: of the search, as in `ravine.run_search`. With both counts and no budget no clock decides
         anything, and an int random_state gives the same network every time.
     epochs, optimizer, lr, weight_decay, dropout: of a single training (tune=False), 100 epochs and the defaults of

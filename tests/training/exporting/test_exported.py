@@ -19,7 +19,7 @@ import ravine
 from ravine.data import Data, from_arrays
 from ravine.data import load as load_data
 from ravine.errors import FolderError, InputError, ModelError, SettingError
-from ravine.models import Factory, Model, mlp
+from ravine.models import MODELS, Factory, Model, mlp
 from ravine.training import Kept, Run, Setting, exporting, load, save_members, save_model
 from ravine.training.exporting import FORMATS
 
@@ -39,6 +39,14 @@ def saved(folder: Path, data: Data, factory: Factory = mlp, name: str = "mlp", *
         save_model(folder / "checkpoints" / f"trial-{k}", one, model, data.task, data.preprocessing)
     save_model(folder / "best" / "model", kept[0], model, data.task, data.preprocessing)
     save_members(folder, "greedy", ["trial-0", "trial-1"], [1, 2])
+    return folder
+
+
+def untrained(folder: Path, data: Data, factory: Factory, name: str) -> Path:
+    """A run folder whose best model is a fresh one."""
+    model = Model(name, factory, data.input_shape, data.outputs)
+    kept = Kept(0, Setting(), 1, 1, {}, model.build(0).state_dict())
+    save_model(folder / "best" / "model", kept, model, data.task, data.preprocessing)
     return folder
 
 
@@ -187,6 +195,15 @@ def test_bytes_of_images_go_through_batch_norm_as_in_the_model(images: Path, for
     assert answer(torch.from_numpy(pixels)).numpy() == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.parametrize("format", ["torchscript", "pt2"])
+@pytest.mark.parametrize("name", ["cnn", "resnet"])
+def test_the_models_of_the_house_have_a_graph(tmp_path: Path, name: str, format: str) -> None:  # noqa: A002
+    draw = np.random.default_rng(4)
+    data = from_arrays(draw.random((40, 1, 8, 8)), np.arange(40) % 2, task="classification")
+    done = ravine.export(untrained(tmp_path / "run", data, MODELS[name], name), format=format)
+    assert done.difference < 1e-5
+
+
 def test_numbers_come_out_in_units_of_the_target(tmp_path: Path, numbers: Data) -> None:
     done = ravine.export(saved(tmp_path / "run", numbers), format="pt2", out=tmp_path / "deep" / "model.pt2")
     module = torch.export.load(done.path).module()
@@ -241,11 +258,7 @@ def fixed(shape: tuple[int, ...], outputs: int) -> nn.Module:
 def test_what_no_graph_can_hold_is_refused_in_a_line_and_leaves_no_file(
     tmp_path: Path, numbers: Data, factory: Factory, name: str, said: str
 ) -> None:
-    folder = tmp_path / "run"
-    model = Model("", factory, numbers.input_shape, 1)
-    state = model.build(0).state_dict()
-    kept = Kept(0, Setting(), 1, 1, {"rmse": 1.0, "r2": 0.0}, state)
-    save_model(folder / "best" / "model", kept, model, "regression", numbers.preprocessing)
+    folder = untrained(tmp_path / "run", numbers, factory, "")
     with pytest.raises(ModelError, match=said) as caught:
         ravine.export(folder, format=name, make_model=factory)
     assert "\n" not in str(caught.value)
