@@ -63,10 +63,11 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self._small = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80 * 2**20}
-        patient = {
+        patient = {  # a node that is slow is not dead, and neither is a worker
             "health_check_period_ms": 500,
             "health_check_timeout_ms": int(1000 * LONG),
-        }  # a slow node is not a dead one
+            "worker_register_timeout_seconds": int(LONG),
+        }
         self.cluster = Cluster(True, head_node_args={**self._small, "node_ip_address": HEAD, "_system_config": patient})
         self.second: Any = None
         self.join()
