@@ -28,7 +28,7 @@ import typer  # noqa: E402 - the clock starts before the imports
 
 from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, resume, search, train, tune  # noqa: E402
 from ravine.cli.many_values import ManyValues  # noqa: E402
-from ravine.errors import AwayError, InputError, WorkerError  # noqa: E402
+from ravine.errors import AwayError, InputError, WorkerError, printable  # noqa: E402
 from ravine.launched import launched  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(wrong))
     except (AwayError, WorkerError) as failed:
         if str(failed):  # of several processes, one has the words
-            print(f"ravine: {failed}", file=sys.stderr)
+            print(f"ravine: {printable(str(failed))}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
@@ -111,7 +111,7 @@ def _given(wrong: Any, words: Sequence[str]) -> str:
 
 def _refuse(message: str) -> int:
     if launched().complains:
-        print(f"ravine: {' '.join(message.split())}", file=sys.stderr)
+        print(f"ravine: {printable(message)}", file=sys.stderr)
     return 2
 
 

@@ -50,6 +50,8 @@ def find_layout(spec: str) -> Layout:
         raise DataError(
             f"there is no file or folder {spec!r}" + (f"; {near}" if near.startswith("did you") else f"; {UNDERSTOOD}.")
         )
+    if not path.is_dir():
+        raise DataError(f"{spec} is neither a file nor a folder, and cannot be read twice; {UNDERSTOOD}.")
     tables = sorted(each for each in path.iterdir() if each.suffix.lower() in TABLE_SUFFIXES and each.is_file())
     by_split = _group(tables)
     if by_split:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ravine.errors import ModelError
+from ravine.limits import LAYERS
 from ravine.models.initialization import start_quiet
-from ravine.models.widths import checked_widths
+from ravine.models.widths import check_parameters, checked_widths
 from ravine.regularization import Dropout, StochasticDepth
 
 __all__ = ["resnet"]
@@ -64,6 +65,12 @@ def resnet(
     (width,) = checked_widths("width", [width])
     if not isinstance(depth, int) or isinstance(depth, bool) or depth < 1:
         raise ModelError(f"depth is {depth!r}; it counts the blocks of a stage, 1 or more: write --set depth=2.")
+    if depth > LAYERS:
+        raise ModelError(f"depth is {depth:,}; {LAYERS:,} blocks of a stage are the most.")
+    widest = width * 2 ** (STAGES - 1)
+    check_parameters(
+        "resnet", 9 * width * input_shape[0] + 18 * depth * width**2 * (4**STAGES - 1) // 3 + widest * outputs
+    )
     blocks: list[nn.Module] = []
     before = width
     for stage in range(STAGES):

@@ -25,6 +25,7 @@ from ravine.recipe.shared_study import in_common
 from ravine.recipe.walk import Walk
 from ravine.search import StudyServer, measured
 from ravine.training import History, Saver, Setting, check_fit, read_json
+from ravine.training.files import understood
 from ravine.training.tensorboard import EventWriter
 from ravine.types import Task
 
@@ -151,14 +152,16 @@ def _check_same(folder: Folder, session: Session) -> None:
     """Raise DataError where the data are not those of the run; what may change the last bits of a result is said."""
     assert folder.path is not None
     record = read_json(folder.path / "config.json")
-    if record["data"]["fingerprint"] != session.data.fingerprint:
+    with understood(folder.path / "config.json"):
+        fingerprint, name = record["data"]["fingerprint"], str(record["data"]["name"])
+        then = {"threads": record["threads"], "torch": record["versions"]["torch"]}
+    if fingerprint != session.data.fingerprint:
         raise DataError(
             f"{session.data.name} does not hold the examples that the run in {folder.path} was begun with: restore it, or "
             "begin another run."
         )
-    session.data = dataclasses.replace(session.data, name=record["data"]["name"])  # as it was written then
+    session.data = dataclasses.replace(session.data, name=name)  # as it was written then
     here = {"threads": torch.get_num_threads(), "torch": importlib.metadata.version("torch")}
-    then = {"threads": record["threads"], "torch": record["versions"]["torch"]}
     changed = [f"{name} was {then[name]} and is {here[name]}" for name in here if here[name] != then[name]]
     if changed:
         session.watch.note(

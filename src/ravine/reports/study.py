@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from ravine.errors import FolderError
+from ravine.training.plain_database import check_plain_database
 
 __all__ = ["STUDY", "Range", "Trial", "read_study"]
 
@@ -48,6 +49,7 @@ def read_study(path: Path) -> tuple[Trial, ...]:
     """
     if not path.is_file():
         return ()
+    check_plain_database(path)
     import optuna  # slow to import, and a partial run has no study
     import sqlalchemy.exc
 
