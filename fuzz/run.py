@@ -7,32 +7,34 @@ crash becomes a line of `tests/hostile/test_found_by_fuzzing.py`.
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
 import atheris
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
 
-with atheris.instrument_imports(include=["ravine"], enable_loader_override=False):
-    import ravine.api  # noqa: F401 - what is to be watched for new paths
-    import ravine.cli
-    import ravine.reports  # noqa: F401
+LOOKED_INTO = ("ravine", "simpleeval", "tomllib")
+"""Packages whose branches guide the fuzzer."""
 
-from targets import SEEDS, TARGETS  # noqa: E402
+with atheris.instrument_imports(include=list(LOOKED_INTO), enable_loader_override=False):
+    for each in ("ravine.api", "ravine.cli", "ravine.reports", "ravine.landscapes", "ravine.data.image_sets"):
+        importlib.import_module(each)
+    targets = importlib.import_module("tests.hostile.targets")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=sorted(TARGETS))
+    parser.add_argument("target", choices=sorted(targets.TARGETS))
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--longest", type=int, default=4096, help="bytes of an input")
     asked = parser.parse_args()
     corpus, crashes = HERE / "corpus" / asked.target, HERE / "crashes"
     for folder in (corpus, crashes):
         folder.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(SEEDS[asked.target]()):
+    for number, seed in enumerate(targets.SEEDS[asked.target]()):
         (corpus / f"seed-{number}").write_bytes(seed)
     words = [
         sys.argv[0],
@@ -44,7 +46,7 @@ def main() -> None:
         f"-artifact_prefix={crashes}/{asked.target}-",
         "-print_final_stats=1",
     ]
-    atheris.Setup(words, TARGETS[asked.target])
+    atheris.Setup(words, targets.TARGETS[asked.target])
     atheris.Fuzz()
 
 

@@ -1,7 +1,7 @@
 """The entry point: which commands there are, and how an ending becomes an exit status.
 
-0 done; 1 ran, and the recipe failed or a worker was killed; 2 asked wrongly: one line, no traceback; 130 interrupted, 143 terminated: how to
-go on is said.
+0 done; 1 ran, and the recipe failed, a worker was killed or memory ran out; 2 asked wrongly: one line, no traceback; 130
+interrupted, 143 terminated: how to go on is said.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import typer  # noqa: E402 - the clock starts before the imports
 
 from ravine.cli import check, evaluate, gallery, inspect, landscape, lr_range, report, resume, search, train, tune  # noqa: E402
 from ravine.cli.many_values import ManyValues  # noqa: E402
-from ravine.errors import AwayError, InputError, WorkerError, printable  # noqa: E402
+from ravine.errors import AwayError, InputError, WorkerError, first_line, printable  # noqa: E402
 from ravine.launched import launched  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -74,6 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if str(failed):  # of several processes, one has the words
             print(f"ravine: {printable(str(failed))}", file=sys.stderr)
         return 1
+    except ImportError as gone:  # of a library of ours: what a user's own code cannot import is a ModelError
+        return _refuse(
+            f"{gone.name or 'a library'} cannot be imported ({gone}): install Ravine anew, with what it needs."
+        )
+    except Exception as failed:
+        if not _memory_ran_out(failed):
+            raise
+        return _run_dry(failed, given.get("out"), words)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except SystemExit as end:
@@ -113,6 +121,24 @@ def _refuse(message: str) -> int:
     if launched().complains:
         print(f"ravine: {printable(message)}", file=sys.stderr)
     return 2
+
+
+def _memory_ran_out(failed: Exception) -> bool:
+    from ravine.engines.memory import out_of_memory
+
+    return out_of_memory(failed)
+
+
+def _run_dry(failed: Exception, folder: Path | None, words: Sequence[str]) -> int:
+    """Say that there is not enough memory, and how to go on with more of it."""
+    said = first_line(failed)
+    why = f" ({said})" if said != type(failed).__name__ else ""
+    print(
+        f"ravine: memory ran out{printable(why)}. A smaller --batch-size, a narrower model or fewer trials need less. "
+        f"{_how_to_go_on(folder, words)}",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def _how_to_go_on(folder: Path | None, words: Sequence[str]) -> str:

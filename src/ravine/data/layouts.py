@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from ravine.data.table_files import TABLE_SUFFIXES
-from ravine.errors import DataError, nearest
+from ravine.errors import DataError, first_line, nearest
 
 __all__ = ["Layout", "find_layout", "split_name"]
 
@@ -41,7 +41,13 @@ class Layout:
 
 def find_layout(spec: str) -> Layout:
     """Raises DataError when there is nothing at the path, or nothing that can be used."""
-    path = Path(spec).expanduser()
+    try:
+        path = Path(spec).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, ~nobody
+        raise DataError(
+            f"{spec[:80]!r} is no path that can be looked at ({first_line(error)}); {UNDERSTOOD}."
+        ) from error
     if path.is_file():
         return _file_layout({"train": (path,)})
     if not path.exists():

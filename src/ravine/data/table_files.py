@@ -137,7 +137,7 @@ def read_header(path: Path) -> tuple[list[str], str]:
     return [name.strip() for name in header], separator
 
 
-def check_names(path: Path, names: Sequence[str]) -> None:
+def check_names(path: Path | str, names: Sequence[str]) -> None:
     """Raise DataError when a table has no columns or has two of one name."""
     if not any(names):
         raise DataError(f"{path} is empty; a table needs a first row with the names of its columns.")

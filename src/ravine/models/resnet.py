@@ -46,6 +46,16 @@ class Block(nn.Module):
         return past + self.depth(branch)  # type: ignore[no-any-return]
 
 
+def _weights(channels: int, outputs: int, width: int, depth: int) -> int:
+    """How many weights the convolutions of 3 x 3 and the last layer have; the few others are not counted."""
+    count, before = 9 * channels * width, width
+    for stage in range(STAGES):
+        after = width * 2**stage
+        count += 9 * (before * after + (2 * depth - 1) * after**2)
+        before = after
+    return count + before * outputs
+
+
 def resnet(
     input_shape: Sequence[int], outputs: int, *, width: int = 16, depth: int = 1, dropout: float = 0.0
 ) -> nn.Module:
@@ -67,10 +77,7 @@ def resnet(
         raise ModelError(f"depth is {depth!r}; it counts the blocks of a stage, 1 or more: write --set depth=2.")
     if depth > LAYERS:
         raise ModelError(f"depth is {depth:,}; {LAYERS:,} blocks of a stage are the most.")
-    widest = width * 2 ** (STAGES - 1)
-    check_parameters(
-        "resnet", 9 * width * input_shape[0] + 18 * depth * width**2 * (4**STAGES - 1) // 3 + widest * outputs
-    )
+    check_parameters("resnet", _weights(input_shape[0], outputs, width, depth))
     blocks: list[nn.Module] = []
     before = width
     for stage in range(STAGES):

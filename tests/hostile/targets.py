@@ -8,21 +8,25 @@ same functions over what Hypothesis draws and over every crash that was found; `
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
 import struct
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+import typer
 from PIL import Image
 
 from ravine.data import from_arrays, load
@@ -37,14 +41,15 @@ PLACE = Path(tempfile.mkdtemp(prefix="ravine-fuzz-"))
 @contextlib.contextmanager
 def answered() -> Iterator[None]:
     """Inside, one of Ravine's errors is an answer, if it is one line."""
+    message = "none"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what libraries remark on odd files is no fault
             yield
     except InputError as error:
-        message = str(error)
-        assert message, error
-        assert "\n" not in message.strip(), message
+        message = str(error).strip()
+    assert message
+    assert "\n" not in message, message
 
 
 def parts(data: bytes, count: int) -> list[bytes]:
@@ -86,12 +91,19 @@ def tables(data: bytes) -> None:
 def seeds_of_tables() -> list[bytes]:
     draw = np.random.default_rng(0)
     frame = pd.DataFrame(
-        {"a": draw.normal(size=30), "b": draw.choice(["x", "y", None], 30), "c": draw.integers(0, 3, 30), "d": [True, False] * 15}
+        {
+            "a": draw.normal(size=30),
+            "b": draw.choice(["x", "y", None], 30),
+            "c": draw.integers(0, 3, 30),
+            "d": [True, False] * 15,
+        }
     )
     room = io.BytesIO()
     frame.to_parquet(room)
     strange = io.BytesIO()
-    when = pd.DataFrame({"a": pd.date_range("2020", periods=30), "b": [[1, 2]] * 30, "c": pd.Categorical(["u", "v"] * 15)})
+    when = pd.DataFrame(
+        {"a": pd.date_range("2020", periods=30), "b": [[1, 2]] * 30, "c": pd.Categorical(["u", "v"] * 15)}
+    )
     when.to_parquet(strange)
     csv = frame.to_csv(index=False).encode()
     return [
@@ -149,12 +161,17 @@ def seeds_of_images() -> list[bytes]:
 
 
 def spaces(data: bytes) -> None:
-    """Lines of `--space`, and what a study draws from them; the same lines as `--set` and as `--budget`."""
+    """Lines of `--space`, and what a study draws from them; the same lines as `--set`, as durations, workers, addresses, rules and
+    schedules.
+    """
     from ravine.cli.options import parse_settings
-    from ravine.models import mlp
+    from ravine.landscapes import named_rule
+    from ravine.models import Model, mlp
     from ravine.recipe.budget import parse_duration
     from ravine.recipe.request import read_space, written_space
-    from ravine.search import Study, parse_space
+    from ravine.search import Study, parse_space, parse_workers
+    from ravine.search.address import parsed
+    from ravine.training import Setting
 
     words = data.decode("utf-8", "replace").split("\n")[:8]
     with answered():
@@ -164,10 +181,19 @@ def spaces(data: bytes) -> None:
             study = Study(None, "classification", 0, ["sgd"], sampler=sampler, trials=8)
             study.ask("sgd", {name: d for name, d in space.items() if name != "optimizer"}, "coarse")
     with answered():
-        mlp((3,), 2, **{"hidden": 4, **{k: v for k, v in parse_settings(words).items() if k in ("hidden", "dropout")}})
+        Model("mlp", mlp, (3,), 2, parse_settings(words)).build(0)
     for word in words:
         with answered():
             assert 1 <= parse_duration(word) < 1e8
+        for reader in (
+            parse_workers,
+            parsed,
+            named_rule,
+            lambda each: Setting(optimizer=each),
+            lambda each: Setting(schedule=each),
+        ):
+            with answered():
+                reader(word)
 
 
 def seeds_of_spaces() -> list[bytes]:
@@ -177,6 +203,7 @@ def seeds_of_spaces() -> list[bytes]:
         b"schedule=warm_restarts,cosine\ncycles=int(1,4)\ncrop=0,2",
         b"1h30m\n90\n60s\nhidden=64,64\nhidden=3\ndropout=0.3",
         b"hidden=int(1,9007199254740993)\nlr=1,2,3\nweight_decay=log(1e-300,1e300)",
+        b"ray://host:10001\nauto\n4\npostgresql+psycopg://u:p@h:5432/d?x=1\nsqlite:///a.db\nnesterov\ncosine\nplateau",
     ]
 
 
@@ -215,6 +242,13 @@ class Reached(BaseException):
     """A command was called with what its options came to."""
 
 
+@functools.cache
+def commands() -> Any:
+    """The command line, built once: Typer builds it anew for every call, in a tenth of a second."""
+    entrance = sys.modules["ravine.cli.main"]
+    return typer.main.get_command(entrance.app)
+
+
 def configurations(data: bytes) -> None:
     """A --config file, TOML or JSON: (which of the two, which command, content). The command itself is not begun."""
     import ravine.api as api
@@ -227,18 +261,16 @@ def configurations(data: bytes) -> None:
     def reached(*_given: Any, **_more: Any) -> None:
         raise Reached
 
-    whole_api = {one: getattr(api, one) for one in ("check", "tune", "train", "run_search", "lr_range")}
-    try:
-        for one in whole_api:
-            setattr(api, one, reached)
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Reached):
-            status = main([name, "--config", str(path), "--out", str(PLACE / "run")])
-            assert status == 2, (status, said.getvalue())
-            assert said.getvalue().strip().count("\n") == 0, said.getvalue()
-    finally:
-        for one, function in whole_api.items():
-            setattr(api, one, function)
+    said = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        for one in ("check", "tune", "train", "run_search", "lr_range"):
+            stack.enter_context(patch.object(api, one, reached))
+        stack.enter_context(patch.object(sys.modules["ravine.cli.main"], "app", commands()))
+        stack.enter_context(contextlib.redirect_stderr(said))
+        stack.enter_context(contextlib.suppress(Reached))
+        status = main([name, "--config", str(path), "--out", str(PLACE / "run")])
+        assert status == 2, (status, said.getvalue())
+        assert said.getvalue().strip().count("\n") == 0, said.getvalue()
 
 
 def seeds_of_configurations() -> list[bytes]:
@@ -248,7 +280,11 @@ def seeds_of_configurations() -> list[bytes]:
         whole(b"\0", b"\0", toml),
         whole(b"\0", b"\2", toml + b"lr = 0.1\nepochs = 3\nmixup = 0.2\nproximal = false\n"),
         whole(b"\1", b"\1", json.dumps(asked).encode()),
-        whole(b"\1", b"\3", json.dumps({"data": "digits", "workers": 2, "sampler": "tpe", "storage": "sqlite:///x"}).encode()),
+        whole(
+            b"\1",
+            b"\3",
+            json.dumps({"data": "digits", "workers": 2, "sampler": "tpe", "storage": "sqlite:///x"}).encode(),
+        ),
         whole(b"\1", b"\4", b"[" * 50 + b"]" * 50),
         whole(b"\0", b"\1", b'data = "digits"\nmodel = "evil.py:net"\noverwrite = true\n'),
     ]
@@ -317,7 +353,9 @@ def seeds_of_histories() -> list[bytes]:
     for columns in (EPOCH_COLUMNS, STEP_COLUMNS, tuple({*EPOCH_COLUMNS, *STEP_COLUMNS})):
         for compression in ("zstd", "none"):
             room = io.BytesIO()
-            pq.write_table(pa.table({name: pa.array([0.0, 1.0, 2.0]) for name in columns}), room, compression=compression)
+            pq.write_table(
+                pa.table({name: pa.array([0.0, 1.0, 2.0]) for name in columns}), room, compression=compression
+            )
             found.append(room.getvalue())
     return found
 
@@ -369,7 +407,16 @@ CONFIG = json.dumps(
 
 def seeds_of_records() -> list[bytes]:
     step = {"step": "initial-loss", "status": "pass", "summary": "s", "evidence": {}, "advice": [], "seconds": 1.0}
-    result = {"steps": [], "best": None, "ensemble": None, "findings": [], "gain": "", "trials": 1, "seconds": 1.0, "out": None}
+    result = {
+        "steps": [],
+        "best": None,
+        "ensemble": None,
+        "findings": [],
+        "gain": "",
+        "trials": 1,
+        "seconds": 1.0,
+        "out": None,
+    }
     answer = {"validation": {"accuracy": 0.9, "nll": 0.3}, "test": {"accuracy": 0.9, "nll": 0.3}, "temperature": 1.1}
     return [
         whole(b"\0", CONFIG),
