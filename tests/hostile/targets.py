@@ -12,6 +12,7 @@ import functools
 import io
 import json
 import os
+import sqlite3
 import struct
 import sys
 import tempfile
@@ -429,6 +430,79 @@ def seeds_of_records() -> list[bytes]:
     ]
 
 
+# --- a study
+
+CELLS = (
+    ("trials", "state"), ("trials", "number"), ("trials", "datetime_start"), ("trial_params", "distribution_json"),
+    ("trial_params", "param_value"), ("trial_params", "param_name"), ("trial_values", "value"), ("trial_values", "value_type"),
+    ("trial_user_attributes", "value_json"), ("trial_user_attributes", "key"), ("study_user_attributes", "value_json"),
+    ("studies", "study_name"), ("study_directions", "direction"), ("trial_intermediate_values", "step"),
+    ("trial_intermediate_values", "intermediate_value"), ("version_info", "schema_version"), ("alembic_version", "version_num"),
+)  # fmt: skip
+"""What is overwritten in study.db."""
+
+
+@functools.cache
+def whole_study() -> bytes:
+    """A study.db of two trials that ended."""
+    from ravine.search import Int, Log, Study
+
+    folder = PLACE / "whole-study"
+    folder.mkdir()
+    study = Study(folder, "classification", 0, ["sgd"])
+    for _ in range(2):
+        asked = study.ask("sgd", {"lr": Log(1e-3, 1.0), "hidden": Int(2, 8)}, "coarse")
+        study.report(asked.number, 10, {"accuracy": 0.5, "nll": 1.0})
+        study.tell(asked.number, {"accuracy": 0.6, "nll": 0.9}, epochs=1)
+    study.close()
+    return (folder / "study.db").read_bytes()
+
+
+def studies(data: bytes) -> None:
+    """study.db with another value in one column (which column, text or number, value); read for the report, and gone on with."""
+    from ravine.reports.study import read_study
+    from ravine.search import Log, Study
+
+    which, kind, value = parts(data, 3)
+    table, column = CELLS[(which or b"\0")[0] % len(CELLS)]
+    path = written("study/study.db", whole_study())
+    for beside in ("-journal", "-wal", "-shm"):
+        (PLACE / "study" / f"study.db{beside}").unlink(missing_ok=True)
+    text = value.decode("utf-8", "replace")
+    given: Any = (
+        text if kind[:1] == b"\0" else value if kind[:1] == b"\1" else int.from_bytes(value[:8], "big", signed=True)
+    )
+    connection = sqlite3.connect(path)
+    with contextlib.suppress(sqlite3.Error), connection:
+        connection.execute(f"UPDATE {table} SET {column} = ?", (given,))  # noqa: S608 - of CELLS
+    connection.close()
+    with answered():
+        read_study(path)
+    with answered():
+        study = Study(PLACE / "study", "classification", 0, ["sgd"], resume=True)
+        try:
+            study.ask("sgd", {"lr": Log(1e-3, 1.0)}, "coarse", number=0)
+        finally:
+            study.close()
+
+
+def seeds_of_studies() -> list[bytes]:
+    odd = [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"name": "FloatDistribution", "attributes": {}}',
+        b"RUNNING",
+        b"nan",
+        b"\xff",
+        b"9" * 30,
+    ]
+    return [
+        whole(bytes([i]), bytes([k]), one) for i in range(len(CELLS)) for k in range(3) for one in odd[(i + k) % 3 :: 3]
+    ]
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "tables": tables,
     "images": images,
@@ -438,6 +512,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "checkpoints": checkpoints,
     "histories": histories,
     "records": records,
+    "studies": studies,
 }
 
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
@@ -449,6 +524,7 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "checkpoints": seeds_of_checkpoints,
     "histories": seeds_of_histories,
     "records": seeds_of_records,
+    "studies": seeds_of_studies,
 }
 """Whole inputs, which a fuzzer begins at."""
 

@@ -78,7 +78,9 @@ def load_splits(shown: str, *args: Any, **options: Any) -> dict[str, Any]:
                 f"{shown} cannot be reached and is not in the cache: check the name and the network "
                 f"({one_line(error)})."
             ) from error
-        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # the files are a stranger's, and the readers raise what comes
             reason = error.__cause__ or error  # of a failed conversion, the cause says more than the wrapper
             raise DataError(f"{shown} cannot be read: {one_line(reason)}") from error
     return {str(split): dataset for split, dataset in found.items()}

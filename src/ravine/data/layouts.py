@@ -101,7 +101,7 @@ def _holds_images(path: Path) -> bool:
 
     try:
         schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
     return any(is_image(field.type) for field in schema)
 

@@ -159,7 +159,6 @@ def check_memory(path: Path, least: int) -> None:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -168,11 +167,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         groups = [held.row_group(i).total_byte_size for i in range(held.num_row_groups)]
         check_memory(path, max(8 * held.num_rows * held.num_columns, sum(groups)))
         frame = pd.read_parquet(path)
-    except DataError:
+        return frame.reset_index(drop=frame.index.name is None).rename(columns=str)
+    except (MemoryError, DataError):
         raise
-    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
+    except Exception as error:  # what pandas notes in a file may be anything, and it raises as many kinds
         raise DataError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
-    return frame.reset_index(drop=frame.index.name is None).rename(columns=str)
 
 
 def table_labels(table: Table, target: str | None) -> Labels:
