@@ -54,6 +54,7 @@ from ravine.search import (
     kept,
     parse_workers,
     samples,
+    without_password,
 )
 from ravine.training import Ensemble, Setting, load, outputs_of, read_json
 from ravine.training.files import understood
@@ -548,8 +549,9 @@ def _work(
     doing, server = WORK[work], None
     if own.get("storage") is not None:
         server = StudyServer(own["storage"], own["study"])
+        for name in (kept(own["storage"]), without_password(own["storage"])):  # as a folder and as a person writes it
+            name_by_hand("storage", name)
         own = {**own, "storage": kept(own["storage"])}
-        name_by_hand("storage", own["storage"])
     steps, may = doing.steps(own), doing.may(own)
     walk = open_walk(work, factory, data, own, options, steps=steps, may=may, again=again, server=server)
     walk.session.team = team

@@ -11,12 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 from tests.hostile.targets import TARGETS, whole
 
+from ravine.training.history import EPOCH_COLUMNS
+
 
 def pandas_note(note: dict[str, Any]) -> bytes:
     """A Parquet file with a note of pandas' that pandas did not write."""
     table = pa.table({"a": [1.0, 2.0] * 10, "c": ["x", "y"] * 10}).replace_schema_metadata({"pandas": json.dumps(note)})
     room = io.BytesIO()
     pq.write_table(table, room)
+    return room.getvalue()
+
+
+def curves(**odd: list[Any]) -> bytes:
+    """epochs.parquet with other values in a column or more."""
+    columns = {name: [0.0, 1.0] for name in EPOCH_COLUMNS} | odd
+    room = io.BytesIO()
+    pq.write_table(pa.table(columns), room)
     return room.getvalue()
 
 
@@ -27,6 +37,8 @@ FOUND: list[tuple[str, bytes]] = [
         "tables",
         whole(b"\2", b"c", pandas_note({"columns": [{"name": "c"}]})),
     ),  # what pandas noted lacks a key: KeyError
+    ("histories", curves(trial=[float("nan"), 1.0])),  # a trial that is no number: ValueError
+    ("histories", curves(epoch=["a", "b"], step=[None, 3.5])),
 ]
 """(target, input)."""
 

@@ -55,7 +55,7 @@ def test_what_was_whole_and_is_damaged_is_a_value_or_one_line(name: str) -> None
     for seed in seeds:
         TARGETS[name](seed)
 
-    @few
+    @settings(few, max_examples=EXAMPLES // 5 if name == "studies" else EXAMPLES)  # SQLite takes its time
     @given(st.integers(0, 2**32), st.integers(1, 12))
     def holds(number: int, times: int) -> None:
         draw = random.Random(number)  # noqa: S311 - a test
@@ -197,6 +197,6 @@ def test_nothing_is_written_outside_the_folder_of_the_fuzzed_files(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, target in TARGETS.items():
-        for seed in SEEDS[name]():
+        for seed in SEEDS[name]()[:3]:
             target(seed)
     assert list(tmp_path.iterdir()) == []

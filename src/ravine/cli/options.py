@@ -14,9 +14,9 @@ import typer
 
 from ravine.errors import SettingError, nearest
 from ravine.limits import CONFIG_BYTES
-from ravine.trust import is_named
+from ravine.trust import is_named, name_by_hand
 
-__all__ = ["free_folder", "gathering", "parse_settings", "with_common"]
+__all__ = ["factory", "free_folder", "gathering", "parse_settings", "with_common"]
 
 
 def load_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -42,8 +42,10 @@ def _check_named(path: Path, given: Mapping[str, Any], words: Sequence[str]) -> 
     """Raise SettingError for what a file may not choose alone, for it may be a stranger's: code to run, a server to tell a
     password, a cluster whose pickles are read, a run to delete.
     """
+    from ravine.search.address import without_password
+
     said = {word.partition("=")[0] for word in words}
-    model, storage, workers = (str(given.get(name, "")) for name in ("model", "storage", "workers"))
+    model, storage, workers = (without_password(str(given.get(name, ""))) for name in ("model", "storage", "workers"))
     for kind, name, needs in (
         ("model", model, ":" in model),
         ("storage", storage, "storage" in given),
@@ -56,6 +58,17 @@ def _check_named(path: Path, given: Mapping[str, Any], words: Sequence[str]) -> 
             )
     if given.get("overwrite"):
         raise SettingError(f"{path} sets overwrite, which deletes a run: write --overwrite on the command line.")
+
+
+def factory(model: str | None) -> Any:
+    """The factory that --model names, which is known as named by hand from now on; None without one."""
+    if model is None:
+        return None
+    from ravine.models import find_factory
+
+    found = find_factory(model)
+    name_by_hand("model", model)
+    return found
 
 
 def _read_config(path: Path) -> dict[str, Any]:
