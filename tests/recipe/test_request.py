@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ravine.errors import FolderError
+from ravine.errors import FolderError, SettingError
 from ravine.recipe.request import Request, read_request
 from ravine.search import Choice, Int, Log, Uniform
 
@@ -60,7 +60,6 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     [
         ({"epochs": 3}, {}),  # the others are missing
         ({**TRAIN, "epochs": "many"}, {}),
-        ({**TRAIN, "setting": {"lr": "fast"}}, {}),
         ({**TRAIN, "setting": {"nothing": 1}}, {}),
         ({**TRAIN, "sharing": {"nothing": 1}}, {}),
         (TRAIN, {"seed": [1]}),
@@ -72,6 +71,11 @@ def test_a_request_of_other_types_than_ours_is_damage(
 ) -> None:
     with pytest.raises(FolderError, match=r"config\.json is damaged"):
         written_and_read(tmp_path, Request.of("train", "digits", "mlp", own, options))
+
+
+def test_a_setting_in_a_request_is_refused_as_one_that_is_typed(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="lr is 'fast'; it must be a number"):
+        written_and_read(tmp_path, Request.of("train", "digits", "mlp", {**TRAIN, "setting": {"lr": "fast"}}, {}))
 
 
 def test_a_request_cannot_say_where_to_write(tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ def open_walk(
     if server is not None:
         session.server, server.say = server, session.watch.note
         server.check({"measured": measured(session.data.task), "seed": session.seed, **in_common(session)})
+    # What cannot be had is said before a folder is made.
+    listener = _listener(again.path if again else options.get("out"), options)
     folder = again or Folder.create(options.get("out"), overwrite=options.get("overwrite", False))
     try:
         if again is None:
@@ -106,7 +108,7 @@ def open_walk(
         clock.started -= session.saver.spent_before
         for note in session.data.notes:
             session.watch.note(note)
-        return Walk(session, folder, clock, history=History(_listener(folder, options)))
+        return Walk(session, folder, clock, history=History(listener))
     except BaseException:
         folder.close()
         raise
@@ -169,13 +171,13 @@ def _check_same(folder: Folder, session: Session) -> None:
         )
 
 
-def _listener(folder: Folder, options: Options) -> Callable[[dict[str, float]], None] | None:
+def _listener(path: str | Path | None, options: Options) -> Callable[[dict[str, float]], None] | None:
     """Who is told of every evaluation: the caller, TensorBoard, or nobody."""
     if not options.get("tensorboard"):
         return options.get("on_epoch")
-    if folder.path is None:
+    if path is None:
         raise SettingError("tensorboard=True needs a run folder to write into: give out=.")
-    return EventWriter(folder.path / "tensorboard")
+    return EventWriter(Path(path) / "tensorboard")
 
 
 def source_of(options: Options) -> dict[str, Any]:
