@@ -23,6 +23,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_list_of_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests name by hand is not written into the list of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def three_classes() -> Data:
     """200 examples of 5 features in 3 classes, which a small network can tell apart."""

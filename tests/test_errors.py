@@ -29,7 +29,7 @@ def test_the_drawing_of_the_tree_names_every_exception() -> None:
     kinds = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
     assert len(kinds) == 10
     assert all(name in errors.__doc__ for name in kinds)
-    assert set(kinds) | {"first_line", "nearest"} == set(errors.__all__)
+    assert set(kinds) | {"first_line", "nearest", "printable"} == set(errors.__all__)
 
 
 def test_the_nearest_known_names_are_offered() -> None:

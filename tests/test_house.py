@@ -34,7 +34,7 @@ ORDER = [
     "sklearn",
     "cli",
 ]
-SHARED = {"types", "errors", "randomness", "launched"}  # importable by all
+SHARED = {"types", "errors", "limits", "randomness", "launched", "trust"}  # importable by all
 DOORS = {"__init__", "__main__", "optim"}  # public names: they may import anything, and nothing imports them
 
 MODULES = sorted(SOURCE.rglob("*.py"))

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from torch import nn
 
 from ravine.data import MemorySplit, read_labelled
 from ravine.errors import AwayError, InputError, SettingError, WorkerError, WriteError, nearest
 from ravine.launched import launched
+from ravine.limits import LIMITS
 from ravine.models import MODELS, factory_settings, find_factory
 from ravine.recipe.apart import DECISIONS, at_work, decisions_of
 from ravine.recipe.budget import Budget, parse_duration
@@ -38,6 +39,8 @@ from ravine.recipe.session import Watcher
 from ravine.recipe.shared import begun_together, silenced
 from ravine.recipe.walk import OPTIMIZERS, Walk, Wanted
 from ravine.reports import write_report
+from ravine.reports.folder import checked
+from ravine.reports.records import Result as RecordedResult
 from ravine.search import (
     SAMPLERS,
     STUDY_NAME,
@@ -51,9 +54,12 @@ from ravine.search import (
     kept,
     parse_workers,
     samples,
+    without_password,
 )
 from ravine.training import Ensemble, Setting, load, outputs_of, read_json
+from ravine.training.files import understood
 from ravine.training.shared import Sharing, Team
+from ravine.trust import is_named, name_by_hand
 from ravine.types import Metrics
 
 __all__ = ["Options", "check", "evaluate", "inspect", "lr_range", "resume", "run_search", "train", "tune"]
@@ -149,6 +155,7 @@ def _words(where: int | OnRay) -> dict[str, Any]:
     """What was said of workers, as config.json keeps it."""
     if isinstance(where, int):
         return {"workers": where}
+    name_by_hand("workers", where.address)
     return {"workers": where.address, "worker_cpus": where.cpus, "worker_gpus": where.gpus}
 
 
@@ -181,8 +188,11 @@ def _stored(storage: str | None, study: str | None, options: Keywords) -> dict[s
 
 def _check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
-        if count is not None and count < 1:
-            raise SettingError(f"{name} is {count}; it must be 1 or more.")
+        most = LIMITS[name.upper()].most
+        if count is not None and not 1 <= count <= most:
+            raise SettingError(
+                f"{name} is {count}; it must be 1 or more{f', {most:,} at most' if count > most else ''}."
+            )
 
 
 def check(
@@ -283,19 +293,54 @@ def resume(
     place = Folder.reopen(folder) if launched().leads else Folder(Path(folder))
     with closing(place):
         if place.finished:
-            return Result.of(read_json(Path(folder) / "result.json"))
+            return _finished(Path(folder) / "result.json")
         request = read_request(Path(folder), known=WORK)
         model, found, own, options = request.again(data, make_model, test)
+        if make_model is None:
+            _check_named(folder, "model", request.model, "make_model")
         if workers is not None:
             if "workers" not in own:
                 raise SettingError(f"workers is {workers!r}, and the run in {folder} is no search: it has none.")
             own |= {"worker_cpus": 1.0, "worker_gpus": 0.0, **_words(parse_workers(workers))}
+        elif "://" in str(own.get("workers", "")):
+            _check_named(folder, "workers", own["workers"], "workers")
         if storage is not None:
             if "storage" not in own:
                 raise SettingError(f"the study of {folder} lies in the folder: resume it without --storage.")
             own["storage"] = storage
+        elif own.get("storage") is not None:
+            _check_named(folder, "storage", own["storage"], "storage")
         given: Any = {**options, "watch": watch, "on_epoch": on_epoch, "started": started}
         return _run(request.work, model, found, own, given, again=place)
+
+
+def _finished(path: Path) -> Result:
+    """The result that a finished run has recorded."""
+    record = read_json(path)
+    with understood(path):
+        checked(record, RecordedResult, path)  # numbers where the tables need numbers
+        return Result.of(record)
+
+
+def _check_named(folder: str | Path, kind: Literal["model", "workers", "storage"], name: str, keyword: str) -> None:
+    """Raise SettingError for what the user has not named by hand: it would run a stranger's code, or tell a stranger's
+    server a password.
+    """
+    if kind == "model" and name in MODELS:
+        return
+    if not is_named(kind, name):
+        raise SettingError(
+            f"the run in {folder} names {WHAT[kind]} {name!r}, and you have named no such one here: if you trust it, write "
+            f"ravine resume {shlex.quote(str(folder))} --{kind} {shlex.quote(name)} (in Python, {keyword}=)."
+        )
+
+
+WHAT = {
+    "model": "the factory",
+    "workers": "the cluster",
+    "storage": "the database",
+}
+"""What a run folder may only name where the user has named it too."""
 
 
 def evaluate(
@@ -506,6 +551,8 @@ def _work(
     doing, server = WORK[work], None
     if own.get("storage") is not None:
         server = StudyServer(own["storage"], own["study"])
+        for name in (kept(own["storage"]), without_password(own["storage"])):  # as a folder and as a person writes it
+            name_by_hand("storage", name)
         own = {**own, "storage": kept(own["storage"])}
     steps, may = doing.steps(own), doing.may(own)
     walk = open_walk(work, factory, data, own, options, steps=steps, may=may, again=again, server=server)

@@ -33,6 +33,7 @@ __all__ = [
     "WriteError",
     "first_line",
     "nearest",
+    "printable",
 ]
 
 
@@ -74,6 +75,16 @@ class FolderError(InputError):
 
 class WriteError(FolderError):
     """A run folder that cannot be written: the disk is full, or permission is missing."""
+
+
+def printable(text: str) -> str:
+    """The text in one line, with what would command a terminal or cannot be encoded written out: names may be a stranger's.
+
+    >>> printable("a\x1b[2Jb\ud800 \u202ec\n d")
+    'a\\x1b[2Jb\\ud800 \\u202ec d'
+    """
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def first_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from ravine.errors import printable
 from ravine.launched import launched
 
 if TYPE_CHECKING:
@@ -58,12 +59,14 @@ class Bars:
         self._close()
         colour = COLOURS[verdict.status]
         write = self._progress.console.print
-        write(f"[{colour}]{verdict.status}[/] {verdict.step} ({verdict.seconds:.1f} s): {escape(verdict.summary)}")
+        write(
+            f"[{colour}]{verdict.status}[/] {verdict.step} ({verdict.seconds:.1f} s): {escape(printable(verdict.summary))}"
+        )
         for sentence in verdict.advice:
-            write(f"     {escape(sentence)}")
+            write(f"     {escape(printable(sentence))}")
 
     def note(self, text: str) -> None:
-        self._progress.console.print(f"note {escape(text)}")
+        self._progress.console.print(f"note {escape(printable(text))}")
 
     def _close(self) -> None:
         if self._task is not None:
@@ -121,7 +124,7 @@ def show_result(result: Result, *, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for finding in result.findings:  # the alarms, root first, then what is only suspected
         mark = "[red]alarm[/]" if finding.alarm else "perhaps"
-        console.print(f"{mark} {escape(str(finding))}")
+        console.print(f"{mark} {escape(printable(str(finding)))}")
     if result.best is not None:
         rows = {f"best model (trial {result.best.trial})": (result.best.validation, result.best.test)}
         if result.ensemble is not None:
@@ -131,9 +134,9 @@ def show_result(result: Result, *, as_json: bool) -> None:
             console.print(escape(result.gain))
         if result.elsewhere:
             console.print(escape(result.elsewhere))
-        console.print(f"again:  {escape(result.best.command)}")
+        console.print(f"again:  {escape(printable(result.best.command))}")
     if result.out is not None:
-        console.print(f"report: {escape(str(result.out / 'report.html'))}")
+        console.print(f"report: {escape(printable(str(result.out / 'report.html')))}")
     console.print(f"{result.trials} trials in {result.seconds:.0f} s")
 
 

@@ -23,8 +23,7 @@ def evaluate(
 ) -> int:
     """Metrics of a run's best model and of its ensemble, on its test split or on a file."""
     from ravine import api
-    from ravine.models import find_factory
 
-    metrics = api.evaluate(folder, data, make_model=find_factory(model) if model else None)
+    metrics = api.evaluate(folder, data, make_model=options.factory(model))
     show_metrics(metrics, as_json=as_json)
     return 0

@@ -35,7 +35,6 @@ def inspect(
 ) -> int:
     """Measure the curvature around a run's best model: largest stable rate, spectrum, gradient noise, loss slices."""
     from ravine import api
-    from ravine.models import find_factory
 
     found = api.inspect(
         folder,
@@ -47,7 +46,7 @@ def inspect(
         momentum=momentum,
         seed=seed,
         device=device,
-        make_model=find_factory(model) if model else None,
+        make_model=options.factory(model),
         started=context.obj["started"],
     )
     if as_json:

@@ -1,7 +1,7 @@
 """The entry point: which commands there are, and how an ending becomes an exit status.
 
-0 done; 1 ran, and the recipe failed or a worker was killed; 2 asked wrongly: one line, no traceback; 130 interrupted, 143 terminated: how to
-go on is said.
+0 done; 1 ran, and the recipe failed, a worker was killed or memory ran out; 2 asked wrongly: one line, no traceback; 130
+interrupted, 143 terminated: how to go on is said.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ravine.cli import (  # noqa: E402
     tune,
 )
 from ravine.cli.many_values import ManyValues  # noqa: E402
-from ravine.errors import AwayError, InputError, WorkerError  # noqa: E402
+from ravine.errors import AwayError, InputError, WorkerError, first_line, printable  # noqa: E402
 from ravine.launched import launched  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -86,8 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(wrong))
     except (AwayError, WorkerError) as failed:
         if str(failed):  # of several processes, one has the words
-            print(f"ravine: {failed}", file=sys.stderr)
+            print(f"ravine: {printable(str(failed))}", file=sys.stderr)
         return 1
+    except ImportError as gone:  # of a library of ours: what a user's own code cannot import is a ModelError
+        return _refuse(
+            f"{gone.name or 'a library'} cannot be imported ({gone}): install Ravine anew, with what it needs."
+        )
+    except Exception as failed:
+        if not _memory_ran_out(failed):
+            raise
+        return _run_dry(failed, given.get("out"), words)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except SystemExit as end:
@@ -125,8 +133,26 @@ def _given(wrong: Any, words: Sequence[str]) -> str:
 
 def _refuse(message: str) -> int:
     if launched().complains:
-        print(f"ravine: {' '.join(message.split())}", file=sys.stderr)
+        print(f"ravine: {printable(message)}", file=sys.stderr)
     return 2
+
+
+def _memory_ran_out(failed: Exception) -> bool:
+    from ravine.engines.memory import out_of_memory
+
+    return out_of_memory(failed)
+
+
+def _run_dry(failed: Exception, folder: Path | None, words: Sequence[str]) -> int:
+    """Say that there is not enough memory, and how to go on with more of it."""
+    said = first_line(failed)
+    why = f" ({said})" if said != type(failed).__name__ else ""
+    print(
+        f"ravine: memory ran out{printable(why)}. A smaller --batch-size, a narrower model or fewer trials need less. "
+        f"{_how_to_go_on(folder, words)}",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def _how_to_go_on(folder: Path | None, words: Sequence[str]) -> str:

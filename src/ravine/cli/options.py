@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from ravine.errors import SettingError, nearest
+from ravine.limits import CONFIG_BYTES
+from ravine.trust import is_named, name_by_hand
 
-__all__ = ["free_folder", "gathering", "parse_settings", "with_common"]
+__all__ = ["factory", "free_folder", "gathering", "parse_settings", "with_common"]
 
 
 def load_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -24,6 +26,7 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
     values = _read_config(path)
     known = {p.name: p for p in context.command.params if p.name and p.name != "config"}
     given = {key.replace("-", "_"): value for key, value in values.items()}
+    _check_named(path, given, context.obj["words"])
     for key in given:
         if key not in known:
             raise SettingError(
@@ -35,13 +38,50 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+def _check_named(path: Path, given: Mapping[str, Any], words: Sequence[str]) -> None:
+    """Raise SettingError for what a file may not choose alone, for it may be a stranger's: code to run, a server to tell a
+    password, a cluster whose pickles are read, a run to delete.
+    """
+    from ravine.search.address import without_password
+
+    said = {word.partition("=")[0] for word in words}
+    model, storage, workers = (without_password(str(given.get(name, ""))) for name in ("model", "storage", "workers"))
+    for kind, name, needs in (
+        ("model", model, ":" in model),
+        ("storage", storage, "storage" in given),
+        ("workers", workers, ":" in workers),
+    ):
+        if needs and f"--{kind}" not in said and not is_named(kind, name):  # type: ignore[arg-type]
+            raise SettingError(
+                f"{path} names the {kind} {name!r}, and you have named no such one here: if you trust it, write --{kind} "
+                f"{shlex.quote(name)} beside --config, once."
+            )
+    if given.get("overwrite"):
+        raise SettingError(f"{path} sets overwrite, which deletes a run: write --overwrite on the command line.")
+
+
+def factory(model: str | None) -> Any:
+    """The factory that --model names, which is known as named by hand from now on; None without one."""
+    if model is None:
+        return None
+    from ravine.models import find_factory
+
+    found = find_factory(model)
+    name_by_hand("model", model)
+    return found
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     try:
+        if not path.exists():
+            raise FileNotFoundError
+        if not path.is_file() or path.stat().st_size > CONFIG_BYTES:
+            raise ValueError(f"it is no file, or has more than {CONFIG_BYTES:,} bytes")
         text = path.read_text(encoding="utf-8")
         found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise SettingError(f"there is no file {path}; --config needs a TOML or JSON file.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingError(
             f"{path} cannot be read as {'JSON' if path.suffix == '.json' else 'TOML'}: {error}"
         ) from error

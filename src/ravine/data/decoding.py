@@ -9,22 +9,38 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ravine.errors import DataError
+from ravine.limits import IMAGE_BYTES, IMAGE_PIXELS
 
-__all__ = ["GREY", "open_image", "pixels_of", "reading"]
+__all__ = ["GREY", "encoded_image", "open_image", "pixels_of", "reading"]
 
 GREY = frozenset(["1", "L", "LA"])  # modes that stay one channel; all others become RGB
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
+"""What is decoded, whatever a file is called. Pillow knows more, and begins a program (Ghostscript) for one of them."""
+
 DEEP = ("I", "F")  # beginnings of the modes with more than 8 bits per pixel
+
+
+def encoded_image(path: Path) -> bytes:
+    """The bytes of an image file. ValueError for what is no file, or too large to be one image."""
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError("there is no such file" if not path.exists() else "it is no file")
+    if path.stat().st_size > IMAGE_BYTES:
+        raise ValueError(f"it has {path.stat().st_size:,} bytes, more than {IMAGE_BYTES:,}")
+    return path.read_bytes()
 
 
 def open_image(encoded: bytes) -> Image.Image:
     """An image opened but not yet decoded, upright: a camera's note on how it was held is followed."""
-    image: Image.Image = Image.open(io.BytesIO(encoded))
+    image: Image.Image = Image.open(io.BytesIO(encoded), formats=FORMATS)
+    if image.width * image.height > IMAGE_PIXELS:
+        raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, more than {IMAGE_PIXELS:,}")
     if "exif" in image.info:
         image = ImageOps.exif_transpose(image)
     return image

@@ -15,6 +15,9 @@ from ravine.errors import DataError
 
 __all__ = ["load_hub", "load_image_folder", "load_parquet"]
 
+BUILDERS = frozenset(["arrow", "csv", "imagefolder", "json", "parquet", "text"])
+"""The readers of `datasets` that are used; it has some thirty."""
+
 
 def load_parquet(files: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
     """A `Dataset` for each split, from its Parquet files."""
@@ -62,18 +65,32 @@ def load_splits(shown: str, *args: Any, **options: Any) -> dict[str, Any]:
 
     with without_progress_bars():
         try:
-            found = datasets.load_dataset(*args, **options)
+            builder = datasets.load_dataset_builder(*args, **options)
+            check_builder(shown, type(builder).__module__)
+            builder.download_and_prepare()
+            found = builder.as_dataset()
         except datasets.exceptions.DatasetNotFoundError as error:
             raise DataError(f"{shown}: there is no such data set (or it is not public): check the name.") from error
+        except DataError:
+            raise
         except ConnectionError as error:
             raise DataError(
                 f"{shown} cannot be reached and is not in the cache: check the name and the network "
                 f"({one_line(error)})."
             ) from error
-        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # the files are a stranger's, and the readers raise what comes
             reason = error.__cause__ or error  # of a failed conversion, the cause says more than the wrapper
             raise DataError(f"{shown} cannot be read: {one_line(reason)}") from error
     return {str(split): dataset for split, dataset in found.items()}
+
+
+def check_builder(shown: str, module: str) -> None:
+    """Raise DataError for a kind of file that is not read: of some, reading is running (a pickle, a query, a catalogue)."""
+    kind = module.rpartition(".")[2]
+    if not module.startswith("datasets.packaged_modules.") or kind not in BUILDERS:
+        raise DataError(f"{shown} is read by {kind!r}, which Ravine leaves alone: give {', '.join(sorted(BUILDERS))}.")
 
 
 @contextmanager

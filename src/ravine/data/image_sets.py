@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ravine.data.decoding import GREY, open_image, pixels_of, quiet_pillow, reading
+from ravine.data.decoding import GREY, encoded_image, open_image, pixels_of, quiet_pillow, reading
 from ravine.data.images import ImagePreprocessing
 from ravine.data.preprocessing import Preprocessing, Target
 from ravine.data.targets import Labels
@@ -130,7 +130,7 @@ class ImageExamples:
             return content
         if path is None or not self._read_paths:
             raise ValueError("the row holds no image bytes")
-        return Path(path).read_bytes()
+        return encoded_image(Path(path))
 
 
 def capped(size: tuple[int, int]) -> tuple[int, int]:

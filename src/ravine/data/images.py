@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ravine.data.decoding import open_image, pixels_of, quiet_pillow, reading
+from ravine.data.decoding import encoded_image, open_image, pixels_of, quiet_pillow, reading
 from ravine.data.preprocessing import Preprocessing, Scale
 from ravine.errors import DataError
 
@@ -83,7 +83,7 @@ class ImagePreprocessing(Preprocessing):
     def _decode(self, each: str | Path | Image.Image, position: int) -> NDArray[np.uint8]:
         name = f"image {position + 1}" if isinstance(each, Image.Image) else str(each)
         with quiet_pillow(), reading(name):
-            image = each if isinstance(each, Image.Image) else open_image(Path(each).read_bytes())
+            image = each if isinstance(each, Image.Image) else open_image(encoded_image(Path(each)))
             return pixels_of(image, self.channels, self.height, self.width)
 
     def _fit_bytes(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from ravine.data.table_files import TABLE_SUFFIXES
-from ravine.errors import DataError, nearest
+from ravine.errors import DataError, first_line, nearest
 
 __all__ = ["Layout", "find_layout", "split_name"]
 
@@ -41,7 +41,13 @@ class Layout:
 
 def find_layout(spec: str) -> Layout:
     """Raises DataError when there is nothing at the path, or nothing that can be used."""
-    path = Path(spec).expanduser()
+    try:
+        path = Path(spec).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, ~nobody
+        raise DataError(
+            f"{spec[:80]!r} is no path that can be looked at ({first_line(error)}); {UNDERSTOOD}."
+        ) from error
     if path.is_file():
         return _file_layout({"train": (path,)})
     if not path.exists():
@@ -50,6 +56,8 @@ def find_layout(spec: str) -> Layout:
         raise DataError(
             f"there is no file or folder {spec!r}" + (f"; {near}" if near.startswith("did you") else f"; {UNDERSTOOD}.")
         )
+    if not path.is_dir():
+        raise DataError(f"{spec} is neither a file nor a folder, and cannot be read twice; {UNDERSTOOD}.")
     tables = sorted(each for each in path.iterdir() if each.suffix.lower() in TABLE_SUFFIXES and each.is_file())
     by_split = _group(tables)
     if by_split:
@@ -93,7 +101,7 @@ def _holds_images(path: Path) -> bool:
 
     try:
         schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
     return any(is_image(field.type) for field in schema)
 

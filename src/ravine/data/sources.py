@@ -13,7 +13,7 @@ from ravine.data.examples import Examples, Parts
 from ravine.data.huggingface import load_hub, load_image_folder, load_parquet
 from ravine.data.image_sets import ImageExamples
 from ravine.data.layouts import find_layout, is_image, split_name
-from ravine.data.table_files import Table, read_table, table_labels
+from ravine.data.table_files import Table, check_names, read_table, table_labels
 from ravine.data.tables import TableExamples
 from ravine.data.targets import Labels, row_numbers
 from ravine.errors import DataError, nearest
@@ -93,10 +93,12 @@ def hub_parts(spec: str, target: str | None, categorical: Sequence[str], memory_
 
 def hub_table(dataset: Any, shown: str) -> Table:
     """Classes declared by the data set are read by their names."""
+    check_names(shown, list(dataset.features))
     frame = dataset.to_pandas()
     for name, feature in dataset.features.items():
         if hasattr(feature, "int2str"):
-            frame[name] = [feature.int2str(int(code)) if code >= 0 else None for code in frame[name]]
+            codes = label_values_of(frame[name], tuple(feature.names))
+            frame[name] = [feature.names[code] if code >= 0 else None for code in codes]
     count = len(frame)
     if not count or not len(frame.columns):
         raise DataError(f"{shown} has no {'rows' if len(frame.columns) else 'columns'}; a table needs both.")
@@ -132,9 +134,16 @@ def image_examples(dataset: Any, shown: str, target: str | None, read_paths: boo
 def label_values_of(values: Any, declared: tuple[str, ...]) -> Any:
     from ravine.data.table_files import label_values
 
-    if declared:
-        return values.fillna(-1).to_numpy(dtype=np.int64)
-    return label_values(values)
+    if not declared:
+        return label_values(values)
+    import pandas as pd
+
+    codes = pd.to_numeric(values, errors="coerce").fillna(-1).clip(-1, len(declared))
+    if (codes == len(declared)).any():
+        raise DataError(
+            f"a label is {values[codes == len(declared)].iloc[0]!r}, and only {len(declared)} classes are declared."
+        )
+    return codes.to_numpy(dtype=np.int64)
 
 
 def label_column(shown: str, others: Sequence[str], features: Mapping[str, Any], target: str | None) -> str:

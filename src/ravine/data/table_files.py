@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ravine.data.columns import as_numbers, as_texts
 from ravine.data.targets import Labels, row_numbers
+from ravine.engines.free_memory import free_memory
 from ravine.errors import DataError, nearest
+from ravine.limits import TABLE_COLUMNS, TABLE_HEADER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,10 +93,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
     with csv_errors(path):
         header, separator = read_header(path)
     check_names(path, header)
+    check_memory(path, path.stat().st_size)
     with csv_errors(path):
         frame = pd.read_csv(
             path, sep=separator, encoding="utf-8-sig", na_values=["?"], skipinitialspace=True, low_memory=False,
-            index_col=False, skip_blank_lines=False,
+            index_col=False, skip_blank_lines=False, compression=None,
         )  # fmt: skip
     frame.columns = pd.Index(header)
     return frame
@@ -113,6 +118,8 @@ def csv_errors(path: Path) -> Iterator[None]:
         ) from error
     except pd.errors.ParserWarning as error:
         raise DataError(f"{path} cannot be read as a table: a row has more cells than the header.") from error
+    except DataError:
+        raise
     except (ValueError, OSError, csv.Error) as error:
         reason = " ".join(str(error).removeprefix("Error tokenizing data. C error: ").split())
         raise DataError(f"{path} cannot be read as a table: {reason}.") from error
@@ -121,33 +128,50 @@ def csv_errors(path: Path) -> Iterator[None]:
 def read_header(path: Path) -> tuple[list[str], str]:
     """Column names and separator of a CSV: a comma, or a tab or semicolon where the header has no comma."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        first = lines.readline()
+        first = lines.readline(TABLE_HEADER + 1)
+        if len(first) > TABLE_HEADER:
+            raise DataError(f"{path} has a first line of more than {TABLE_HEADER:,} characters: it is no table.")
         separator = next((each for each in (",", "\t", ";") if each in first), ",")
         lines.seek(0)
         header = next(csv.reader(lines, delimiter=separator, skipinitialspace=True), [])
     return [name.strip() for name in header], separator
 
 
-def check_names(path: Path, names: Sequence[str]) -> None:
+def check_names(path: Path | str, names: Sequence[str]) -> None:
     """Raise DataError when a table has no columns or has two of one name."""
     if not any(names):
         raise DataError(f"{path} is empty; a table needs a first row with the names of its columns.")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    if len(names) > TABLE_COLUMNS:
+        raise DataError(f"{path} has {len(names):,} columns; a table has at most {TABLE_COLUMNS:,}: leave some out.")
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise DataError(f"{path} has more than one column named {twice[0]!r}; give every column a name of its own.")
 
 
+def check_memory(path: Path, least: int) -> None:
+    """Raise DataError for a table that will take more bytes than are free, by what can be known before it is read."""
+    free = free_memory(torch.device("cpu"))
+    if least > free:
+        raise DataError(
+            f"{path} takes {least:,} bytes or more in memory, and {free:,} are free: give fewer rows or columns."
+        )
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        check_names(path, pq.read_schema(path).names)
+        held = pq.read_metadata(path)
+        check_names(path, held.schema.to_arrow_schema().names)
+        groups = [held.row_group(i).total_byte_size for i in range(held.num_row_groups)]
+        check_memory(path, max(8 * held.num_rows * held.num_columns, sum(groups)))
         frame = pd.read_parquet(path)
-    except (pa.ArrowException, OSError) as error:
+        return frame.reset_index(drop=frame.index.name is None).rename(columns=str)
+    except (MemoryError, DataError):
+        raise
+    except Exception as error:  # what pandas notes in a file may be anything, and it raises as many kinds
         raise DataError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
-    return frame.reset_index(drop=frame.index.name is None).rename(columns=str)
 
 
 def table_labels(table: Table, target: str | None) -> Labels:

@@ -99,8 +99,16 @@ def _folder() -> Path:
     folder = Path(os.environ.get("RAVINE_CACHE") or Path(base) / "ravine") / "rules"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if os.access(folder, os.W_OK) and (not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()):
+        if os.access(folder, os.W_OK) and _ours_alone(folder):
             return folder
     except OSError:
         pass
     return Path(tempfile.mkdtemp(prefix="ravine-"))
+
+
+def _ours_alone(folder: Path) -> bool:
+    """Nobody else may put an object there, for it would be run."""
+    if not hasattr(os, "getuid"):
+        return True
+    said = folder.stat()
+    return said.st_uid == os.getuid() and not said.st_mode & 0o022

@@ -16,10 +16,10 @@ from simpleeval import SimpleEval
 from torch import Tensor
 
 from ravine.errors import SettingError, nearest
+from ravine.limits import EXPRESSION
 
 __all__ = ["FUNCTIONS", "expression"]
 
-LONGEST = 1000  # characters
 LARGEST_POWER = 100  # above it even 1000 overflows
 
 Number = float | Tensor
@@ -99,8 +99,8 @@ def expression(text: str) -> Callable[[Tensor], Tensor]:
 
 def _parsed(text: str) -> ast.AST:
     """The syntax tree of a text that holds arithmetic alone."""
-    if len(text) > LONGEST:
-        raise SettingError(f"the expression has {len(text):,} characters; at most {LONGEST:,} are read: shorten it.")
+    if len(text) > EXPRESSION:
+        raise SettingError(f"the expression has {len(text):,} characters; at most {EXPRESSION:,} are read: shorten it.")
     try:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval").body
         _check(tree, text)

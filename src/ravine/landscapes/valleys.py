@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ravine.errors import SettingError
+from ravine.landscapes.quadratics import MOST
 from ravine.landscapes.surface import Surface
 
 __all__ = ["ackley", "beale", "himmelblau", "rastrigin", "rosenbrock"]
@@ -169,5 +170,7 @@ def ackley(dimension: int = 2) -> Surface:
 
 
 def _at_least(name: str, dimension: object, least: int) -> None:
-    if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < least:
-        raise SettingError(f"{name}.dimension is {dimension!r}; it must be a whole number, {least} or more.")
+    if isinstance(dimension, bool) or not isinstance(dimension, int) or not least <= dimension <= MOST:
+        raise SettingError(
+            f"{name}.dimension is {dimension!r}; it must be a whole number, {least} or more, up to {MOST}."
+        )

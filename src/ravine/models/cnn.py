@@ -9,7 +9,7 @@ from torch import nn
 
 from ravine.errors import ModelError
 from ravine.models.initialization import start_quiet
-from ravine.models.widths import checked_widths
+from ravine.models.widths import check_parameters, checked_widths
 from ravine.regularization import Dropout
 
 __all__ = ["cnn"]
@@ -43,10 +43,12 @@ def cnn(
             f"cnn halves the image {len(channels)} times, but it is {height} x {width}: "
             f"write {f'--set channels={fitting}, or ' if fitting else ''}--model mlp."
         )
+    shrink = 2 ** len(channels)
+    flat = channels[-1] * (height // shrink) * (width // shrink)
+    filters = sum((9 * before + 1) * after for before, after in pairwise([depth, *channels]))
+    check_parameters("cnn", filters + (flat + 1) * hidden + (hidden + 1) * outputs)
     layers: list[nn.Module] = []
     for before, after in pairwise([depth, *channels]):
         layers += [nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    shrink = 2 ** len(channels)
-    flat = channels[-1] * (height // shrink) * (width // shrink)
     head = [nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, outputs)]
     return start_quiet(nn.Sequential(*layers, *head))

@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import nn
 
 from ravine.models.initialization import start_quiet
-from ravine.models.widths import checked_widths
+from ravine.models.widths import check_parameters, checked_widths
 from ravine.regularization import Dropout
 
 __all__ = ["mlp"]
@@ -25,6 +25,7 @@ def mlp(
     Raises ModelError for a width that is no whole number, 1 or more.
     """
     widths = [math.prod(input_shape), *checked_widths("hidden", hidden)]
+    check_parameters("mlp", sum((before + 1) * after for before, after in pairwise([*widths, outputs])))
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU(), Dropout(dropout)]

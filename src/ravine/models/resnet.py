@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ravine.errors import ModelError
+from ravine.limits import LAYERS
 from ravine.models.initialization import start_quiet
-from ravine.models.widths import checked_widths
+from ravine.models.widths import check_parameters, checked_widths
 from ravine.regularization import Dropout, StochasticDepth
 
 __all__ = ["resnet"]
@@ -45,6 +46,16 @@ class Block(nn.Module):
         return past + self.depth(branch)  # type: ignore[no-any-return]
 
 
+def _weights(channels: int, outputs: int, width: int, depth: int) -> int:
+    """How many weights the convolutions of 3 x 3 and the last layer have; the few others are not counted."""
+    count, before = 9 * channels * width, width
+    for stage in range(STAGES):
+        after = width * 2**stage
+        count += 9 * (before * after + (2 * depth - 1) * after**2)
+        before = after
+    return count + before * outputs
+
+
 def resnet(
     input_shape: Sequence[int], outputs: int, *, width: int = 16, depth: int = 1, dropout: float = 0.0
 ) -> nn.Module:
@@ -64,6 +75,9 @@ def resnet(
     (width,) = checked_widths("width", [width])
     if not isinstance(depth, int) or isinstance(depth, bool) or depth < 1:
         raise ModelError(f"depth is {depth!r}; it counts the blocks of a stage, 1 or more: write --set depth=2.")
+    if depth > LAYERS:
+        raise ModelError(f"depth is {depth:,}; {LAYERS:,} blocks of a stage are the most.")
+    check_parameters("resnet", _weights(input_shape[0], outputs, width, depth))
     blocks: list[nn.Module] = []
     before = width
     for stage in range(STAGES):

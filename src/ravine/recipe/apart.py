@@ -20,6 +20,7 @@ from ravine.search.asynchronous import AsynchronousClimb, Decision, Here
 from ravine.search.on_ray import OnRay, room_for
 from ravine.search.serving import Workshop
 from ravine.training import History, Kept, State, read_json
+from ravine.training.files import understood
 from ravine.types import Metrics
 
 __all__ = ["DECISIONS", "at_work", "climb_apart", "decisions_of", "parts_for"]
@@ -37,7 +38,10 @@ def decisions_of(folder: Path) -> dict[str, Any]:
         raise FolderError(
             f"{folder} has no {DECISIONS}: give the folder of a finished search with workers on a cluster (workers='ray')."
         )
-    return dict(read_json(folder / DECISIONS))
+    found = read_json(folder / DECISIONS)
+    with understood(folder / DECISIONS):
+        noted = {str(name): list(records) for name, records in found["noted"].items()}
+        return {"decided": dict(found["decided"]), "noted": noted}
 
 
 def parts_for(session: Session, trials: int) -> int:
@@ -95,9 +99,10 @@ def climb_apart(
         decided=[Decision.of(record) for record in saver.noted(name)],
         say=watch.note,
     )
-    if saved := saver.load(phase):
-        climb.restore(saved["climb"])
-        history.restore(saved["history"])
+    with saver.going_on(phase) as saved:
+        if saved:
+            climb.restore(saved["climb"])
+            history.restore(saved["history"])
     with saver.during(phase, snapshot):
         outcomes = climb.go(on_rung=told, on_slice=watched, on_decided=decided)
         saver.save()

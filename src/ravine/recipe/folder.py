@@ -23,7 +23,7 @@ from ravine.recipe.lock import LOCK, Lock
 from ravine.recipe.session import Session
 from ravine.recipe.verdict import STEPS, Verdict
 from ravine.training import History, Kept, Setting, read_json, save_members, save_model, write_json
-from ravine.training.files import cannot_write
+from ravine.training.files import cannot_write, check_contained, understood
 
 __all__ = ["Folder", "recorded_answers", "train_command"]
 
@@ -67,6 +67,7 @@ class Folder:
         path = Path(path)
         if not (path / "config.json").is_file():
             raise FolderError(f"{path} holds no config.json, so no run was begun there: give the folder of a run.")
+        check_contained(path)
         try:
             lock = Lock(path)
             for half in path.rglob(".*.partial"):  # what was being written when the process was killed
@@ -118,7 +119,10 @@ class Folder:
         """What was recorded of a step, in this process or an earlier one."""
         if self.path is None or not (self.path / _verdict_name(step)).is_file():
             return None
-        return Verdict.of(read_json(self.path / _verdict_name(step)))
+        path = self.path / _verdict_name(step)
+        record = read_json(path)
+        with understood(path):
+            return Verdict.of(record)
 
     def history(self, history: History) -> None:
         if self.path is not None:

@@ -53,8 +53,9 @@ def find_range(session: Session, optimizer: str, deadline: float = math.inf) -> 
     per_decade, seeds, steps = saver.decided(name, lambda: _grid(session, seconds_left(deadline)))
     rates = [LOWEST * 10 ** (i / per_decade) for i in range(DECADES * per_decade + 1)]
     sweep, start = _Sweep(session, optimizer, rates, steps, deadline), time.monotonic()
-    if saved := saver.load(name):
-        sweep.restore(saved)
+    with saver.going_on(name) as saved:
+        if saved:
+            sweep.restore(saved)
     if not sweep.over:
         with saver.during(name, sweep.snapshot):
             sweep.go(seeds)

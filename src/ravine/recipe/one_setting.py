@@ -10,6 +10,7 @@ import torch
 
 from ravine.data import Data
 from ravine.errors import SettingError, nearest
+from ravine.limits import EPOCHS, MEMBERS
 from ravine.recipe.faults import Asked
 from ravine.recipe.handback import Committee, averaged_if_better, ranked
 from ravine.recipe.result import Result
@@ -27,6 +28,9 @@ def check_training(
     given: Mapping[str, Any], *, epochs: int, ensemble: str | None, size: int, average: str | None, patience: int | None
 ) -> Setting:
     """The setting, or SettingError for what is none and for ways of training that do not exist or do not go together."""
+    for name, count, most in (("epochs", epochs, EPOCHS), ("size", size, MEMBERS)):
+        if count > most:
+            raise SettingError(f"{name} is {count}; it must be {most:,} at most.")
     if epochs < 1:
         raise SettingError(f"epochs is {epochs}; it must be 1 or more.")
     for name in given:

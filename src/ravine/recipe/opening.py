@@ -25,6 +25,7 @@ from ravine.recipe.shared_study import in_common
 from ravine.recipe.walk import Walk
 from ravine.search import StudyServer, measured
 from ravine.training import History, Saver, Setting, check_fit, read_json
+from ravine.training.files import understood
 from ravine.training.tensorboard import EventWriter
 from ravine.types import Task
 
@@ -93,6 +94,8 @@ def open_walk(
     if server is not None:
         session.server, server.say = server, session.watch.note
         server.check({"measured": measured(session.data.task), "seed": session.seed, **in_common(session)})
+    # What cannot be had is said before a folder is made.
+    listener = _listener(again.path if again else options.get("out"), options)
     folder = again or Folder.create(options.get("out"), overwrite=options.get("overwrite", False))
     try:
         if again is None:
@@ -105,7 +108,7 @@ def open_walk(
         clock.started -= session.saver.spent_before
         for note in session.data.notes:
             session.watch.note(note)
-        return Walk(session, folder, clock, history=History(_listener(folder, options)))
+        return Walk(session, folder, clock, history=History(listener))
     except BaseException:
         folder.close()
         raise
@@ -151,14 +154,16 @@ def _check_same(folder: Folder, session: Session) -> None:
     """Raise DataError where the data are not those of the run; what may change the last bits of a result is said."""
     assert folder.path is not None
     record = read_json(folder.path / "config.json")
-    if record["data"]["fingerprint"] != session.data.fingerprint:
+    with understood(folder.path / "config.json"):
+        fingerprint, name = record["data"]["fingerprint"], str(record["data"]["name"])
+        then = {"threads": record["threads"], "torch": record["versions"]["torch"]}
+    if fingerprint != session.data.fingerprint:
         raise DataError(
             f"{session.data.name} does not hold the examples that the run in {folder.path} was begun with: restore it, or "
             "begin another run."
         )
-    session.data = dataclasses.replace(session.data, name=record["data"]["name"])  # as it was written then
+    session.data = dataclasses.replace(session.data, name=name)  # as it was written then
     here = {"threads": torch.get_num_threads(), "torch": importlib.metadata.version("torch")}
-    then = {"threads": record["threads"], "torch": record["versions"]["torch"]}
     changed = [f"{name} was {then[name]} and is {here[name]}" for name in here if here[name] != then[name]]
     if changed:
         session.watch.note(
@@ -166,13 +171,13 @@ def _check_same(folder: Folder, session: Session) -> None:
         )
 
 
-def _listener(folder: Folder, options: Options) -> Callable[[dict[str, float]], None] | None:
+def _listener(path: str | Path | None, options: Options) -> Callable[[dict[str, float]], None] | None:
     """Who is told of every evaluation: the caller, TensorBoard, or nobody."""
     if not options.get("tensorboard"):
         return options.get("on_epoch")
-    if folder.path is None:
+    if path is None:
         raise SettingError("tensorboard=True needs a run folder to write into: give out=.")
-    return EventWriter(folder.path / "tensorboard")
+    return EventWriter(Path(path) / "tensorboard")
 
 
 def source_of(options: Options) -> dict[str, Any]:

@@ -57,9 +57,10 @@ def overfit(session: Session, deadline: float = math.inf) -> Verdict:
         engine=session.engine,
         device=session.device,
     )
-    if saved := saver.load("overfit"):
-        run.restore(saved["run"])
-        run.history.restore(saved["history"])
+    with saver.going_on("overfit") as saved:
+        if saved:
+            run.restore(saved["run"])
+            run.history.restore(saved["history"])
     clashes = find_clashes(sample)
     metric = headline(sample.task)
     goal = min(GOAL[metric], clashes.ceiling - SLACK[metric]) if clashes.examples else GOAL[metric]

@@ -15,6 +15,7 @@ from ravine.errors import DataError, ModelError, SettingError
 from ravine.models import MODELS, Model, find_factory
 from ravine.notebook import live_here
 from ravine.recipe.session import Session, Silent, Watcher, default_batch_size
+from ravine.trust import name_by_hand
 from ravine.types import Task
 
 __all__ = ["device_of", "prepare"]
@@ -43,7 +44,10 @@ def prepare(
     place = device_of(device)
     found = _data(data, target=target, task=task, test=test, categorical=categorical, seed=seed)
     factory = find_factory(make_model) if isinstance(make_model, str) else make_model
-    model = Model(_name(make_model), factory, found.input_shape, found.outputs, dict(settings or {}))
+    name = _name(make_model)
+    if name and name not in MODELS:
+        name_by_hand("model", name)
+    model = Model(name, factory, found.input_shape, found.outputs, dict(settings or {}))
     _check_gradient(model, model.check())
     size = default_batch_size(len(found.train)) if batch_size is None else batch_size
     if size < 1:
@@ -93,8 +97,8 @@ def device_of(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=device).sum().item()  # not even that can be said on `meta`
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         said = str(error).strip().splitlines()[0]
         raise SettingError(f"device {name!r} cannot be used ({said}); write cpu, or auto.") from error
     return device

@@ -5,31 +5,78 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ravine.errors import DataError, FolderError, ModelError
-from ravine.search import Distribution, Space
-from ravine.training import read_json
+from ravine.search import SAMPLERS, Distribution, Space, samples
+from ravine.training import Setting, read_json
+from ravine.training.files import understood
+from ravine.training.shared import Sharing
+from ravine.types import Task
 
 __all__ = ["Request", "read_request", "read_space", "written_space"]
 
+Count = Annotated[int, Field(ge=1)]
+
 DISTRIBUTIONS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Distribution)}
 
-RECORDED = (
-    "target",
-    "task",
-    "categorical",
-    "settings",
-    "batch_size",
-    "seed",
-    "device",
-    "budget",
-    "tensorboard",
-    "engine",
-)
-"""The options of every run that are asked for again; the others say where it writes and who watches."""
+
+class Recorded(BaseModel):
+    """The options of every run that are asked for again; the others say where it writes and who watches."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    target: str | None = None
+    task: Task | None = None
+    categorical: list[str] = []
+    settings: dict[str, Any] | None = None
+    batch_size: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    budget: str | float | None = None
+    tensorboard: bool = False
+    engine: str = "auto"
+
+
+class Own(BaseModel):
+    """The keywords of one function or another."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    space: dict[str, dict[str, Any]] | None = None
+    trials: Count | None = None
+    epochs: Count | None = None
+    sampler: Literal[tuple(SAMPLERS)] = "random"  # type: ignore[valid-type]  # its names
+    known: bool = True
+    keep_going: bool = False
+    inspect: bool = False
+    workers: int | str = 1
+    worker_cpus: float = 1.0
+    worker_gpus: float = 0.0
+    replay: str | None = None
+    storage: str | None = None
+    study: str | None = None
+    lr: float | None = None
+    optimizer: str = "adamw"
+    optimizers: list[str] = []
+    setting: dict[str, Any] = {}
+    ensemble: str | None = None
+    size: int = 5
+    average: str | None = None
+    patience: int | None = None
+    sharing: dict[str, Any] | None = None
+
+
+NEEDED = {
+    "tune": {"space", "trials", "keep_going", "inspect"},
+    "search": {"space", "trials", "epochs", "sampler", "known"},
+    "check": {"lr", "optimizer", "epochs"},
+    "lr_range": {"optimizers"},
+    "train": {"epochs", "setting", "ensemble", "size", "average", "patience"},
+}
+"""What each function cannot be called without."""
 
 
 class Request(BaseModel):
@@ -57,7 +104,7 @@ class Request(BaseModel):
             place=str(Path.cwd()),
             model=model,
             own={**own, **({"space": written_space(space)} if space is not None else {})},
-            options={name: options[name] for name in RECORDED if options.get(name) is not None},
+            options={name: options[name] for name in Recorded.model_fields if options.get(name) is not None},
         )
 
     def again(self, data: Any, make_model: Any, test: Any) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
@@ -107,7 +154,22 @@ def read_request(folder: Path, *, known: Container[str]) -> Request:
         raise FolderError(
             f"{path} is of a run of {request.work!r}, which this version does not know: take the other one."
         )
-    return request
+    with understood(path):
+        return _checked(request)
+
+
+def _checked(request: Request) -> Request:
+    """The request with the keywords that there are and values of their types, for the record may be a stranger's."""
+    missing = sorted(NEEDED[request.work] - request.own.keys())
+    if missing:
+        raise KeyError(missing[0])
+    own = Own.model_validate(request.own).model_dump(exclude_unset=True)
+    options = Recorded.model_validate(request.options).model_dump(exclude_unset=True)
+    if own.get("space") is not None:
+        samples(read_space(own["space"]))
+    Setting(**own.get("setting", {}))
+    Sharing(**own.get("sharing") or {})
+    return request.model_copy(update={"own": own, "options": options})
 
 
 def written_space(space: Space) -> dict[str, Any]:

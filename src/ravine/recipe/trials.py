@@ -167,9 +167,10 @@ def _climb(
     saver, name = session.saver, found.phase if first else f"{found.phase}.wave-{built.runs[0].trials[0]}"
     climb = Climb(built.runs, rungs, least=least, deadline=deadline, say=session.watch.note)
     built.runs = []  # the climb alone has them, and may give them away
-    if saved := saver.load(name):
-        climb.restore(saved["climb"])
-        history.restore(saved["history"])
+    with saver.going_on(name) as saved:
+        if saved:
+            climb.restore(saved["climb"])
+            history.restore(saved["history"])
     elsewhere = session.workers > 1 and not climb.over
     with saver.during(name, snapshot), climb.hand_over(session.workers, history) if elsewhere else nullcontext():
         found.outcomes |= climb.go(on_rung=told, on_slice=watched, on_decided=saver.save)

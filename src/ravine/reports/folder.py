@@ -14,6 +14,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ravine.errors import FolderError
+from ravine.limits import RECORD_BYTES
 from ravine.reports.history import EPOCH_COLUMNS, STEP_COLUMNS, Curves, read_curves, read_trial_numbers
 from ravine.reports.inspection import Inspection
 from ravine.reports.records import (
@@ -30,6 +31,7 @@ from ravine.reports.records import (
     StepRecord,
 )
 from ravine.reports.study import Trial, read_study
+from ravine.training.files import check_contained
 
 __all__ = ["Run", "StepResult", "read_run"]
 
@@ -83,6 +85,7 @@ def read_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise FolderError(f"{folder} is not a folder: give the run folder that --out named, such as runs/digits.")
+    check_contained(folder)
     config = read_record(folder / "config.json", Config)
     if config is None:
         raise FolderError(f"{folder / 'config.json'} is missing: {folder} is no run folder, or a damaged one; {AGAIN}.")
@@ -116,8 +119,12 @@ def read_record(path: Path, kind: type[R]) -> R | None:
     if not path.is_file():
         return None
     try:
+        if path.stat().st_size > RECORD_BYTES:
+            raise FolderError(f"{path} is damaged: it has more than {RECORD_BYTES:,} bytes; {AGAIN}.")
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
-    except ValueError as error:  # a JSON error, or bytes that are not UTF-8
+    except FolderError:
+        raise
+    except (ValueError, RecursionError) as error:  # a JSON error, or bytes that are not UTF-8
         raise FolderError(f"{path} is damaged: it is not JSON ({error}); {AGAIN}.") from error
     except OSError as error:
         raise FolderError(f"{path} cannot be read ({error.strerror}); make it readable to this user.") from error

@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+import torch
 
+from ravine.engines.free_memory import free_memory
 from ravine.errors import FolderError
 
 __all__ = ["EPOCH_COLUMNS", "STEP_COLUMNS", "Curves", "of_trial", "read_curves", "read_trial_numbers"]
 
 EPOCH_COLUMNS = ("trial", "epoch", "step", "train_loss", "train_metric", "validation_loss", "validation_metric")
 STEP_COLUMNS = ("step", "lr", "grad_norm", "update_ratio")
+
+WHOLE = frozenset(["trial", "epoch", "step"])
 
 Curves = Mapping[str, np.ndarray]
 """Column name -> values, all of one length [rows]."""
@@ -29,14 +33,31 @@ def read_curves(path: Path, columns: tuple[str, ...], trial: int | None = None) 
         return None
     chosen = None if trial is None else [("trial", "==", trial)]
     try:
-        held = pyarrow.parquet.read_schema(path).names
-        missing = [name for name in ("trial", *columns) if name not in held]
-        if missing:
-            raise damaged(path, f"it lacks the column {missing[0]}")
+        check_columns(path, ("trial", *columns))
         table = pyarrow.parquet.read_table(path, columns=list(columns), filters=chosen)
-    except (pyarrow.ArrowException, OSError) as error:
+        found = {name: table.column(name).to_numpy() for name in columns}
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
+        if isinstance(error, FolderError):
+            raise
         raise damaged(path, (str(error).splitlines() or [type(error).__name__])[0]) from error
-    return {name: table.column(name).to_numpy() for name in columns}
+    for name in WHOLE.intersection(columns):
+        if not np.isfinite(found[name]).all():
+            raise damaged(path, f"the column {name} holds what is no number")
+    return found
+
+
+def check_columns(path: Path, columns: tuple[str, ...]) -> None:
+    """Raise FolderError where the file lacks a column, holds other than numbers in one, or unfolds beyond the free memory."""
+    held = pyarrow.parquet.read_metadata(path)
+    schema = held.schema.to_arrow_schema()
+    for name in columns:
+        if schema.names.count(name) != 1:
+            raise damaged(path, f"it lacks the column {name}")
+        kind = schema.field(name).type
+        if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
+            raise damaged(path, f"the column {name} holds {kind}, and numbers are needed")
+    if 8 * held.num_rows * len(columns) > free_memory(torch.device("cpu")):
+        raise damaged(path, f"its {held.num_rows:,} rows do not fit into the memory that is free")
 
 
 def damaged(path: Path, reason: str) -> FolderError:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from ravine.errors import FolderError
+from ravine.training.plain_database import check_plain_database
 
 __all__ = ["STUDY", "Range", "Trial", "read_study"]
 
@@ -48,10 +49,14 @@ def read_study(path: Path) -> tuple[Trial, ...]:
     """
     if not path.is_file():
         return ()
+    check_plain_database(path)
     import optuna  # slow to import, and a partial run has no study
     import sqlalchemy.exc
 
-    damage = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, KeyError, RuntimeError, ValueError)
+    damage = (
+        *(sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, sqlite3.Error, RuntimeError),
+        *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError),  # JSON of another shape
+    )
     # A connection of our own making: read-only, and no character of the path is read as part of a URL.
     place = f"file:{quote(str(path.resolve()))}?mode=ro"
     connect = partial(sqlite3.connect, place, uri=True, check_same_thread=False)
@@ -62,13 +67,13 @@ def read_study(path: Path) -> tuple[Trial, ...]:
     try:
         study = optuna.load_study(study_name=STUDY, storage=storage)
         driver = study.user_attrs.get("driver")
-        found = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("driver") == driver]
+        found = [as_trial(t) for t in study.get_trials(deepcopy=False) if t.user_attrs.get("driver") == driver]
     except damage as error:
         raise unreadable(path, error) from error
     finally:
         storage.remove_session()
         storage.engine.dispose()
-    return tuple(as_trial(trial) for trial in found)
+    return tuple(found)
 
 
 def unreadable(path: Path, error: Exception) -> FolderError:

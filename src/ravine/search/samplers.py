@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial
 from scipy.stats import qmc
 
 from ravine.errors import SettingError, nearest
+from ravine.limits import GRID
 from ravine.randomness import derive, permutation
 from ravine.search.places import count_of, placed
 
@@ -169,6 +170,10 @@ def _on_grid(seed: int, position: int, space: _Distributions, trials: int) -> di
     """
     levels = grid_levels(space, trials)
     points = math.prod(levels.values())
+    if points > GRID:
+        raise SettingError(
+            f"the grid has {points:,} points; {GRID:,} are the most: search fewer names, or take another --sampler."
+        )
     turn, place = divmod(position, points)
     at = np.unravel_index(int(permutation(points, seed)[place]), tuple(levels.values()))
     within = sum(0.5 ** (k + 1) for k, bit in enumerate(reversed(f"{turn + 1:b}")) if bit == "1")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ravine.errors import SettingError
+from ravine.limits import CHOICES, WHOLE
 
 __all__ = ["Choice", "Distribution", "Int", "Log", "Space", "Uniform", "around", "edge_of", "share_of"]
 
@@ -52,6 +53,8 @@ class Int:
 
     def __post_init__(self) -> None:
         whole = all(isinstance(end, int) and not isinstance(end, bool) for end in (self.low, self.high))
+        if whole and max(abs(self.low), abs(self.high)) > WHOLE:
+            raise SettingError(f"Int holds a number beyond 2**53, {WHOLE:,}: write a smaller one.")
         if not whole or not self.low < self.high or (self.log and self.low < 1):
             raise SettingError(
                 f"Int({self.low}, {self.high}{', log=True' * self.log}) is no range; it needs two whole numbers, "
@@ -69,6 +72,8 @@ class Choice:
         object.__setattr__(self, "options", tuple(options))
         if not self.options:
             raise SettingError("Choice([]) is empty; name at least one option: write Choice(['adamw']).")
+        if len(self.options) > CHOICES:
+            raise SettingError(f"Choice has {len(self.options):,} options; {CHOICES:,} are the most: write a range.")
 
 
 Distribution = Log | Uniform | Int | Choice

@@ -34,6 +34,7 @@ from ravine.search.space import Space
 from ravine.search.study_file import STUDY_NAME, StudyFile, write_copy
 from ravine.search.study_server import StudyServer, difference
 from ravine.training import headline
+from ravine.training.files import understood
 from ravine.types import Metrics, Task
 
 __all__ = ["STUDY_NAME", "Asked", "Study", "measured"]
@@ -100,13 +101,14 @@ class Study:
         self._next = 0  # the one of ours that is asked for next, from the beginning also where a search is told again
         asked = {"measured": self.measured, "seed": seed, "sampler": sampler, "optimizers": self.optimizers}
         try:
-            self._study = self._store.now(self._created)
-            self._id = self._study._study_id
-            self._store.now(lambda: self._check({**asked, **(about or {})}))
-            if server is not None:
-                self._sampler.trials = self.agreed("grid", trials)
-            self._store.now(lambda: self._store.take_up(self._id))
-            self._store.now(self._read_rows)
+            with understood(self._store.label):
+                self._study = self._store.now(self._created)
+                self._id = self._study._study_id
+                self._store.now(lambda: self._check({**asked, **(about or {})}))
+                if server is not None:
+                    self._sampler.trials = self.agreed("grid", trials)
+                self._store.now(lambda: self._store.take_up(self._id))
+                self._store.now(self._read_rows)
         except BaseException:
             self._store.let_go()
             raise

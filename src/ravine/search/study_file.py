@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from ravine.errors import FolderError, WriteError
 from ravine.training.files import write_atomically
+from ravine.training.plain_database import check_plain_database
 
 __all__ = ["STUDY_NAME", "StudyFile", "write_copy"]
 
@@ -38,6 +39,8 @@ class StudyFile:
         self._path = folder / "study.db" if folder else Path()
         if folder and self._path.exists() and not resume:
             raise FolderError(f"{self._path} exists already: resume that search, or choose another --out.")
+        if folder and self._path.exists():
+            check_plain_database(self._path)
         with _writing(self._path):
             self._file = _opened(self._path) if folder else None
         self.storage: optuna.storages.BaseStorage = self._file or optuna.storages.InMemoryStorage()

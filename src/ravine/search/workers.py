@@ -26,6 +26,7 @@ import torch
 
 from ravine.engines.allocator import give_back
 from ravine.errors import SettingError, WorkerError
+from ravine.limits import WORKERS
 from ravine.search.messages import packed, unpacked
 from ravine.search.remote_run import Answer, EpochRow, Key, RemoteRun, StepRow, handed_over, tell
 from ravine.search.serving import Served
@@ -43,6 +44,8 @@ def check_workers(count: int, device: torch.device) -> None:
     """Raise SettingError for a number of workers that cannot be had on this device and machine."""
     if count < 1:
         raise SettingError(f"workers is {count}; it must be 1 or more: the number of cores is usual.")
+    if count > WORKERS:
+        raise SettingError(f"workers is {count}; it must be {WORKERS:,} at most: the number of cores is usual.")
     if count == 1:
         return
     if device.type != "cpu":

@@ -2,12 +2,13 @@
 
 The preprocessing travels along, so a model can be used without the data it was trained on. Nothing is
 pickled. Loading runs no code but the model's own factory: by name for Ravine's models; for a user's own,
-the importable module or the absolute path of a file that the record names.
+the importable module or the absolute path of a file that the record names, if this user has named it too (`ravine.trust`).
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +21,10 @@ from torch import nn
 
 from ravine.data import Preprocessing, preprocessing_from_json
 from ravine.errors import FolderError, ModelError
-from ravine.models import Factory, Model, find_factory
-from ravine.training.files import read_json, write_atomically, write_json
+from ravine.models import MODELS, Factory, Model, find_factory
+from ravine.training.files import check_fits_memory, read_json, understood, write_atomically, write_json
 from ravine.training.run import Kept
+from ravine.trust import is_named
 from ravine.types import Task
 
 __all__ = ["ModelRecord", "load_model", "save_model"]
@@ -83,9 +85,11 @@ def load_model(stem: Path, make_model: Factory | None = None) -> tuple[nn.Module
             f"{path} is damaged ({where}: {first['msg']}): run again, or take the folder from a copy."
         ) from error
     preprocessing = preprocessing_from_json(json.dumps(record.preprocessing))
-    module = _module(record, make_model)
+    with understood(path):
+        module = _module(record, make_model, stem)
     weights = stem.with_suffix(".safetensors")
     try:
+        check_fits_memory(weights)
         module.load_state_dict(load_file(weights))
     except (OSError, SafetensorError, RuntimeError) as error:
         said = " ".join(str(error).split())[:200]
@@ -95,10 +99,15 @@ def load_model(stem: Path, make_model: Factory | None = None) -> tuple[nn.Module
     return module.eval(), record, preprocessing
 
 
-def _module(record: ModelRecord, make_model: Factory | None) -> nn.Module:
+def _module(record: ModelRecord, make_model: Factory | None, stem: Path) -> nn.Module:
     if make_model is None and not record.model:
         raise ModelError(
             "this model was made by a callable that no record can name: write ravine.load(DIR, make_model=...)."
+        )
+    if make_model is None and record.model not in MODELS and not is_named("model", record.model):
+        raise ModelError(
+            f"{stem}.json names the factory {record.model!r}, whose code would be run, and you have named no such one here: if "
+            f"you trust it, write --model {shlex.quote(record.model)} (in Python, make_model=)."
         )
     factory = make_model or find_factory(record.model)
     model, trained = (

@@ -6,13 +6,19 @@ import errno
 import json
 import math
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ravine.errors import FolderError, WriteError
+import torch
 
-__all__ = ["read_json", "write_atomically", "write_json"]
+from ravine.engines.free_memory import free_memory
+from ravine.errors import FolderError, InputError, WriteError
+from ravine.limits import RECORD_BYTES
+
+__all__ = ["check_contained", "check_fits_memory", "read_json", "understood", "write_atomically", "write_json"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -64,9 +70,15 @@ def write_json(path: Path, record: Any) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Raises FolderError when the file is missing or damaged."""
+    """Raises FolderError when the file is missing, damaged or larger than any record of ours."""
     try:
+        if path.stat().st_size > RECORD_BYTES:
+            raise FolderError(
+                f"{path} has {path.stat().st_size:,} bytes, and a record has at most {RECORD_BYTES:,}: take it from a copy."
+            )
         return json.loads(path.read_text(encoding="utf-8"))
+    except FolderError:
+        raise
     except FileNotFoundError:
         raise FolderError(f"there is no {path}: give the folder of a finished run.") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -83,3 +95,50 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+@contextmanager
+def understood(what: object) -> Iterator[None]:
+    """Inside, a record is made sense of: that it lacks a key or holds another type than ours is said as damage of `what`.
+
+    A record that parses may still be anything: a run folder may come from a stranger.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        said = " ".join(str(error).split())[:120]
+        raise FolderError(
+            f"{what} is damaged or of another version ({type(error).__name__}: {said}): run again, or take the folder from a copy."
+        ) from error
+
+
+def check_contained(folder: Path) -> None:
+    """Raise FolderError where a link in a run folder leads out of it, or something in it is no file: a pipe would be
+    waited for, and what is written through a link is written elsewhere.
+
+    The folder itself may be a link.
+    """
+    root = folder.resolve()
+    for place, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            path = Path(place) / name
+            kind = path.lstat().st_mode
+            if stat.S_ISLNK(kind) and not path.resolve().is_relative_to(root):
+                raise FolderError(
+                    f"{folder} holds a link that leads out of it, {path.relative_to(root)}: put what it stands for in its place."
+                )
+            if not (stat.S_ISLNK(kind) or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+                raise FolderError(
+                    f"{folder} holds {path.relative_to(root)}, which is neither a file nor a folder: take it away."
+                )
+
+
+def check_fits_memory(path: Path) -> None:
+    """Raise FolderError for a file that is larger than the memory that is free: it would be read whole."""
+    size, free = path.stat().st_size, free_memory(torch.device("cpu"))
+    if size > free:
+        raise FolderError(
+            f"{path} has {size:,} bytes, and {free:,} bytes of memory are free: it is damaged, or too large."
+        )

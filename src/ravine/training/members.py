@@ -108,8 +108,9 @@ def train_members(
     saver = saver or Saver()
     run = make(data, model, settings, steps=steps, averaging=averaging, between=saver.safe, **more)
     training = _Training(run, stops, patience)
-    if saved := saver.load("train"):
-        training.restore(saved)
+    with saver.going_on("train") as saved:
+        if saved:
+            training.restore(saved)
     if not training.over:
         with saver.during("train", training.snapshot):
             training.go(per_epoch, deadline, on_epoch)

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from ravine.data import Preprocessing
 from ravine.errors import FolderError, InputError, ModelError
+from ravine.limits import MEMBERS
 from ravine.models import Factory
 from ravine.training.checkpoints import ModelRecord, load_model
 from ravine.training.ensembles import Ensemble
-from ravine.training.files import read_json, write_json
+from ravine.training.files import check_contained, read_json, write_json
 from ravine.types import Task
 
 __all__ = ["Predictor", "combine", "load", "save_members"]
@@ -74,6 +75,7 @@ def load(folder: str | Path, *, ensemble: bool = False, make_model: Factory | No
     folder = Path(folder)
     if not folder.is_dir():
         raise FolderError(f"there is no folder {folder}: give the --out of a finished run.")
+    check_contained(folder)
     module, record, preprocessing = load_model(folder / "best" / "model", make_model)
     if ensemble:
         names, weights = _members(folder)
@@ -121,7 +123,7 @@ def _members(folder: Path) -> tuple[list[str], list[float]]:
     found: dict[str, Any] = record if isinstance(record, dict) else {}
     names: Any = found.get("members")
     weights: Any = found.get("weights")
-    whole = isinstance(names, list) and names and all(map(_plain_name, names))
+    whole = isinstance(names, list) and 1 <= len(names) <= MEMBERS and all(map(_plain_name, names))
     if not whole or not isinstance(weights, list) or not _are_weights(weights, len(names)):
         raise FolderError(
             f"{path} is damaged (it must name checkpoints of this folder, each with a weight above 0): run again, or "
@@ -149,4 +151,4 @@ def _same_answers(folder: Path, members: Sequence[tuple[str, ...]], wanted: tupl
 
 def _plain_name(name: object) -> bool:
     """A file's name alone: nothing that leads to another folder."""
-    return isinstance(name, str) and name != ".." and Path(name).name == name
+    return isinstance(name, str) and name not in ("", "..") and "\0" not in name and Path(name).name == name

@@ -20,8 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ravine.engines.memory import out_of_memory
 from ravine.errors import FolderError
-from ravine.training.files import cannot_write, plain, read_json, write_atomically, write_json
+from ravine.training.files import cannot_write, plain, read_json, understood, write_atomically, write_json
 from ravine.training.snapshots import State, read_snapshot, write_snapshot
 
 __all__ = ["Saver"]
@@ -52,7 +53,7 @@ class Saver:
         self.folder, self.say, self.spent = folder, say, spent
         self._progress: dict[str, Any] = {"spent": 0.0, "decided": {}}
         if folder is not None and (folder / "progress.json").exists():
-            self._progress = read_json(folder / "progress.json")
+            self._progress = _progress_of(folder / "progress.json")
         self._noted: dict[str, list[Any]] = {}
         self._phase = ""
         self._snapshot: Callable[[], State] | None = None
@@ -171,6 +172,18 @@ class Saver:
                 path.unlink(missing_ok=True)
         return None
 
+    @contextmanager
+    def going_on(self, phase: str) -> Iterator[State | None]:
+        """What `load` gives, for a block that takes it over. That it cannot be taken over is said as damage of the folder."""
+        saved = self.load(phase)
+        with understood(f"the state of {phase} in {self.folder}"):
+            try:
+                yield saved
+            except RuntimeError as error:  # torch's, of shapes that do not fit
+                if saved is None or out_of_memory(error):
+                    raise
+                raise ValueError(str(error)) from error
+
     def drop(self, phase: str) -> None:
         """Delete the states of a phase that is over and recorded elsewhere."""
         for path in self._states(phase):
@@ -214,15 +227,24 @@ class Saver:
         self._signal = number
 
 
+def _progress_of(path: Path) -> dict[str, Any]:
+    """What was decided, and the seconds spent. Raises FolderError where the file holds anything else."""
+    found = read_json(path)
+    with understood(path):
+        return {"spent": max(0.0, float(found["spent"])), "decided": dict(found["decided"])}
+
+
 def _whole_lines(path: Path) -> list[Any]:
     """The records of a file of notes; a last line that was being written when the process was killed is taken away."""
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
+    with understood(path):
+        text = path.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         write_atomically(path, lambda partial: partial.write_text(whole, encoding="utf-8"))
-    return [json.loads(line) for line in whole.splitlines()]
+    with understood(path):
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 def ending(number: int) -> BaseException:

@@ -7,6 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from ravine.engines.from_torch import PREFIX, FromTorch, torch_optimizer
@@ -70,6 +71,7 @@ class Setting:
     order: int | None = None  # seed of the data order; None is `seed`. Trials with one order share batches
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         rule_kind(self.optimizer)
         if self.schedule not in SCHEDULES:
             raise SettingError(f"schedule {self.schedule!r} is not known; {nearest(self.schedule, SCHEDULES)}")
@@ -99,6 +101,16 @@ class Setting:
         self.constraint()
         self.mixing()
         self.augmentation()
+
+    def _check_kinds(self) -> None:
+        """Raise SettingError for a word where a number is needed, and the reverse: settings are read from files too."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("optimizer", "schedule"):
+                if not isinstance(value, str):
+                    raise SettingError(f"{field.name} is {value!r}; it must be a name.")
+            elif not isinstance(value, Real) and not (value is None and field.default is None):
+                raise SettingError(f"{field.name} is {value!r}; it must be a number.")
 
     def rule(self) -> Rule:
         """The update rule with this trial's numbers."""

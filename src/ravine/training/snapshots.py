@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ravine.engines.free_memory import free_memory
 from ravine.errors import FolderError
-from ravine.training.files import write_atomically
+from ravine.training.files import check_fits_memory, understood, write_atomically
 
 __all__ = ["State", "moved", "read_snapshot", "write_snapshot"]
 
@@ -57,15 +58,19 @@ def write_snapshot(path: Path, state: State) -> None:
 def read_snapshot(path: Path) -> State:
     """The state that was written, on the CPU. Raises FolderError when the file is missing or not what was written."""
     try:
+        check_fits_memory(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+    except FolderError:
+        raise
     except (OSError, SafetensorError, ValueError) as error:
         raise FolderError(f"{path} is missing or damaged ({' '.join(str(error).split())[:120]}).") from error
     plain = metadata.get("plain", "")
     if metadata.get("sha256") != _digest(plain, tensors):
         raise FolderError(f"{path} is damaged (its checksum is not that of its content).")
-    return _with_tensors(json.loads(plain), tensors)  # type: ignore[no-any-return]
+    with understood(path):
+        return dict(_with_tensors(json.loads(plain), tensors))
 
 
 def moved(value: Any, device: torch.device) -> Any:
@@ -112,12 +117,24 @@ def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return value
     if TENSOR in value:
         tensor = tensors[value[TENSOR]]
-        if "strides" not in value:
-            return tensor
-        return torch.empty_strided(tensor.shape, value["strides"], dtype=tensor.dtype).copy_(tensor)
+        return _laid_out(tensor, value["strides"]) if "strides" in value else tensor
     if DTYPE in value:
-        return getattr(torch, value[DTYPE])
+        dtype = getattr(torch, value[DTYPE])
+        if not isinstance(dtype, torch.dtype):
+            raise TypeError(f"{value[DTYPE]} is no dtype")
+        return dtype
     return {key: _with_tensors(item, tensors) for key, item in value.items()}
+
+
+def _laid_out(tensor: Tensor, strides: Sequence[int]) -> Tensor:
+    """The tensor with these strides. ValueError for strides that ask for more memory than is free, or are none of its."""
+    span = 1 + sum((size - 1) * abs(stride) for size, stride in zip(tensor.shape, strides, strict=True))
+    if span * tensor.element_size() > free_memory(tensor.device):
+        raise ValueError(f"strides {strides} take more memory than is free")
+    try:
+        return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)
+    except RuntimeError as error:  # negative, or two elements in one place
+        raise ValueError(f"strides {strides} do not lay out {list(tensor.shape)}") from error
 
 
 def _digest(plain: str, tensors: Mapping[str, Tensor]) -> str:
