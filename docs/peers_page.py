@@ -45,16 +45,14 @@ def page() -> str:
     peers = len({one.repository for one in found})
     text = HEAD.format(count=len(found), peers=peers, seen=seen, gone=gone, rest=len(found) - seen - gone)
     for repository, rows in groupby(found, key=lambda one: one.repository):
-        text += f"\n## {repository}\n\n| report | what happened there | what Ravine does | test | here |\n|---|---|---|---|---|\n"
+        text += f"\n## {repository}\n\n| report | what happened there | what Ravine does | here | test |\n|---|---|---|---|---|\n"
         text += "".join(f"{row(one)}\n" for one in rows)
     return text
 
 
 def row(one: Any) -> str:
     """One report as a row of its table."""
-    file, _, name = one.test.partition("::")
-    place = f"[{name.removeprefix('test_')}](../tests/peers/{file})"
-    return f"| [#{one.number}]({one.url}) | {cell(one.told)} | {cell(one.ravine)} | {place} | {one.standing} |"
+    return f"| [#{one.number}]({one.url}) | {cell(one.told)} | {cell(one.ravine)} | {one.standing} | `{one.test}` |"
 
 
 def cell(text: str) -> str:

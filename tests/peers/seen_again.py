@@ -201,13 +201,6 @@ def _() -> bool:
     return minimized((-1.2, 1.0), 5, rosenbrock, max_eval=3, line_search_fn="strong_wolfe")[1] > 3
 
 
-@again(TORCH, 49993)
-def _() -> bool:
-    far = (-49.67, 131.0, 39.56, 8.95, -16.82, -47.28)
-    one, many = (minimized(far, steps, rosenbrock, max_iter=each)[0] for steps, each in ((1, 200), (10, 20)))
-    return float(rosenbrock(one)) > 0.1 and float(rosenbrock(many)) < 1e-6
-
-
 @again(TORCH, 5953)
 def _() -> bool:
     return bool(minimized((3.0,), 3, lambda x: (x.sqrt() - 0.1).square().sum())[0].isnan())
@@ -544,7 +537,13 @@ def _() -> bool:
     from sklearn.neural_network import MLPRegressor
 
     model = MLPRegressor(hidden_layer_sizes=(10,), early_stopping=True, max_iter=20)
-    return refuses(lambda: model.fit([[0.0, 1.0], [1.0, 0.0]], [1.0, 1.0]), AttributeError)
+    try:
+        model.fit([[0.0, 1.0], [1.0, 0.0]], [1.0, 1.0])
+    except ValueError as error:
+        return "validation set is too small" not in str(error)
+    except AttributeError:
+        pass
+    return True
 
 
 def main() -> None:

@@ -8,6 +8,9 @@ from torch import nn
 
 from ravine.curvature import Objective, extremes, hessian, trace_of
 from ravine.data import Data
+from ravine.engines import Engine, Population
+from ravine.regularization import replace_dropout
+from ravine.rules import SGD
 from ravine.training import Setting
 
 from .reports import report
@@ -46,19 +49,24 @@ def test_782_every_stacked_model_has_its_own_rate(three_classes: Data) -> None:
     seen=HERE,
 )
 def test_996_dropout_differs_between_stacked_models_and_is_that_of_each_alone(three_classes: Data) -> None:
-    def dropping(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
-        return nn.Sequential(nn.Linear(input_shape[0], 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, outputs))
+    x, y = three_classes.train.batch(torch.arange(64))
 
-    settings = [Setting(batch_size=16, seed=seed, order=0) for seed in (1, 2, 1)]
-    stacked = run(three_classes, *settings, factory=dropping, engine="stacked", steps=10)
-    stacked.advance(10)
-    torch.manual_seed(99)  # nothing hangs on the global generator
-    alone = run(three_classes, settings[1], factory=dropping, steps=10)
-    alone.advance(10)
-    losses = [stacked.history.steps(k)["loss"] for k in range(3)]
-    assert losses[0] == pytest.approx(losses[2], rel=1e-6)
-    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
-    assert alone.history.steps(0)["loss"] == pytest.approx(losses[1], rel=1e-5)
+    def losses(seeds: tuple[int, ...], engine: Engine) -> list[float]:
+        modules = []
+        for seed in seeds:
+            torch.manual_seed(0)  # the same weights in all
+            layers = nn.Sequential(nn.Linear(5, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 3))
+            modules.append(replace_dropout(layers, seed=seed))
+        torch.manual_seed(len(seeds))  # nothing hangs on the global generator
+        population = Population(modules, [SGD()] * len(seeds), nn.functional.cross_entropy, engine=engine)
+        for _ in range(3):
+            record = population.step(x, y, [0.0] * len(seeds))
+        return record.loss.tolist()
+
+    stacked = losses((1, 2, 1), "stacked")
+    assert stacked[0] == pytest.approx(stacked[2], rel=1e-6)
+    assert stacked[0] != pytest.approx(stacked[1], rel=1e-3)
+    assert losses((2,), "one by one") == pytest.approx([stacked[1]], rel=1e-6)
 
 
 @report(

@@ -263,7 +263,6 @@ FAR = (-49.67, 131.0, 39.56, 8.95, -16.82, -47.28)
     49993,
     "From a start far from the minimum, one LBFGS.step of 200 iterations ends early where ten steps of 20 arrive.",
     ravine="The search along a direction is on unless it is switched off, and one long step arrives where many short ones do.",
-    seen=HERE,
 )
 def test_49993_one_long_step_of_lbfgs_arrives_where_many_short_ones_do() -> None:
     for iterations, calls in ((200, 1), (20, 10)):
