@@ -26,7 +26,7 @@ bench: $(STAMPS)/dev  ## every benchmark, side by side with its peer
 docs: $(STAMPS)/dev  ## write the pages that come from docstrings and measurements
 	$(BIN)/python docs/rules_table.py
 	$(BIN)/python docs/faults_pages.py
-	$(BIN)/python docs/peers_page.py
+	$(BIN)/python docs/reported_problems_page.py
 
 clean:  ## forget everything that can be made again
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,6 @@
 """What was reported to other projects, beside the test that shows how Ravine does in the same situation.
 
-A test is named after its report and carries it as `@report(...)`; docs/peers_page.py makes a page of them all. What is said of a
+A test is named after its report and carries it as `@report(...)`; docs/reported_problems_page.py makes a page of them all. What is said of a
 version that was run here is kept true by test_seen_again.py, which runs the report again where that version is installed.
 """
 

@@ -1,6 +1,6 @@
-"""Writes docs/peers.md: the problems of other projects that tests/peers holds Ravine to, from the reports on its tests.
+"""Writes docs/reported-problems.md: the problems of other projects that tests/peers holds Ravine to, from the reports on its tests.
 
-python docs/peers_page.py
+python docs/reported_problems_page.py
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ test holds what is said to what it does. The other reports were read, and not ru
 
 No project is the worse for having its bugs written down: these are good tests because others took the trouble to report them.
 
-This page is written by `docs/peers_page.py`.
+This page is written by `docs/reported_problems_page.py`.
 
 {count} reports to {peers} projects: {seen} seen again here, {gone} no longer there, {rest} not run.
 """
@@ -61,7 +61,7 @@ def cell(text: str) -> str:
 
 
 def main() -> None:
-    (HERE / "peers.md").write_text(page(), encoding="utf-8")
+    (HERE / "reported-problems.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
