@@ -135,7 +135,7 @@ def fitted(
     ],
 )
 def test_a_healthy_training_raises_no_alarm_however_it_steps(tmp_path: Path, options: dict[str, Any]) -> None:
-    module, callback = Net(), RavineCallback(check_seconds=10, every=5)
+    module, callback = Net(), RavineCallback(check_seconds=60, every=5)
     trainer(tmp_path, callback, **options).fit(module, loader(), loader(shuffle=False))  # its sanity check runs before
     assert [verdict.status for verdict in callback.verdicts] == ["pass", "pass"]
     assert callback.findings == []
@@ -270,7 +270,7 @@ def test_the_package_by_its_other_name_does_as_well() -> None:
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), lr=self.lr)
 
-    callback, options = RavineCallback(check_seconds=5, every=5), {"enable_progress_bar": False, "logger": False}
+    callback, options = RavineCallback(check_seconds=60, every=5), {"enable_progress_bar": False, "logger": False}
     run = older.Trainer(
         max_epochs=1,
         accelerator="cpu",
