@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import random
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler
 
-from ravine.errors import DataError
+from ravine.errors import DataError, SettingError
 from ravine.integrations.batches import few_batches, grouped
 from ravine.integrations.expected import ignorance
 from ravine.integrations.rates import find_rates
@@ -222,3 +225,19 @@ def test_what_knowing_nothing_comes_to_is_read_off_the_graph(loss: Any, expected
     out = torch.zeros(8, 4, requires_grad=True)
     known = ignorance(loss(out, torch.arange(8) % 4))
     assert (None if known is None else known.loss) == (None if expected is None else pytest.approx(expected, abs=1e-4))
+
+
+@pytest.mark.parametrize("name", ["lightning", "transformers"])
+def test_without_its_library_a_module_says_in_one_line_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ravine.integrations as package
+
+    for one in ("lightning", "lightning.pytorch", "pytorch_lightning", "transformers"):
+        monkeypatch.setitem(sys.modules, one, None)
+    path = Path(str(package.__file__)).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location("fresh", path)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(SettingError, match=rf"pip install 'ravine\[{name}\]'"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))

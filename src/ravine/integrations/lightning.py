@@ -53,7 +53,9 @@ def _installed() -> str:
     for name in [each for each in names if each in sys.modules] or names:
         try:
             importlib.import_module(name)
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if not name.startswith(str(error.name)):  # it is there, and something that it needs is not
+                raise
             continue
         return name
     raise SettingError("ravine.integrations.lightning needs Lightning: write pip install 'ravine[lightning]'.")

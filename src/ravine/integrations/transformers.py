@@ -41,6 +41,8 @@ if not TYPE_CHECKING:
     try:
         TrainerCallback = importlib.import_module("transformers").TrainerCallback
     except ModuleNotFoundError as error:
+        if error.name != "transformers":  # it is there, and something that it needs is not
+            raise
         raise SettingError(
             "ravine.integrations.transformers needs Hugging Face's: write pip install 'ravine[transformers]'."
         ) from error
