@@ -32,7 +32,7 @@ args = TrainingArguments(
     disable_tqdm=True,
     dataloader_pin_memory=False,
 )
-callback = RavineCallback(check_seconds=3)
+callback = RavineCallback(check_seconds=6)
 trainer = Trainer(model, args, train_dataset=rows, callbacks=[callback])
 
 print(lr_range(trainer, seconds=3, update=True))  # without update=True it only says
