@@ -36,11 +36,11 @@ class Digits(LightningModule):
         return torch.optim.AdamW(self.parameters(), lr=self.lr)
 
 
-module, callback = Digits(), RavineCallback(check_seconds=5)
+module, callback = Digits(), RavineCallback(check_seconds=3)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 trainer = Trainer(max_epochs=3, accelerator="cpu", callbacks=[callback], **quiet)
 
-print(lr_range(trainer, module, loader, seconds=5, update=True))  # without update=True it only says
+print(lr_range(trainer, module, loader, seconds=3, update=True))  # without update=True it only says
 print(f"module.lr is {module.lr:.2g}")
 trainer.fit(module, loader)
 for verdict in callback.verdicts:

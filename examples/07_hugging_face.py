@@ -19,13 +19,12 @@ images = torch.tensor(x / 8 - 1, dtype=torch.float32).reshape(-1, 1, 8, 8)
 rows = [{"pixel_values": image, "labels": int(label)} for image, label in zip(images, y, strict=True)]
 
 torch.manual_seed(0)
-small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
 model = ViTForImageClassification(ViTConfig(image_size=8, patch_size=4, num_channels=1, num_labels=10, **small))
 args = TrainingArguments(
     tempfile.mkdtemp(),
-    max_steps=60,
+    max_steps=40,
     per_device_train_batch_size=16,
-    gradient_accumulation_steps=2,
     use_cpu=True,
     report_to=[],
     save_strategy="no",
@@ -33,10 +32,10 @@ args = TrainingArguments(
     disable_tqdm=True,
     dataloader_pin_memory=False,
 )
-callback = RavineCallback(check_seconds=4)
+callback = RavineCallback(check_seconds=6)
 trainer = Trainer(model, args, train_dataset=rows, callbacks=[callback])
 
-print(lr_range(trainer, seconds=5, update=True))  # without update=True it only says
+print(lr_range(trainer, seconds=3, update=True))  # without update=True it only says
 print(f"learning_rate is {args.learning_rate:.2g}")
 trainer.train()
 for verdict in callback.verdicts:

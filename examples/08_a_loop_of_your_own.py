@@ -13,7 +13,7 @@ x, y = torch.tensor(images / 16, dtype=torch.float32), torch.tensor(labels)
 torch.manual_seed(0)
 model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10), nn.Softmax(1))  # a softmax too many
 
-print(ravine.lr_range(model, (x, y), optimizers=["sgd"], budget="5s").steps[0].summary)  # 1: the model stays as it is
+print(ravine.lr_range(model, (x, y), optimizers=["sgd"], budget="3s").steps[0].summary)  # 1: the model stays as it is
 optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
 monitor = Monitor(model, optimizer)  # 2: before the loop
 for step in range(100):

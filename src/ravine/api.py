@@ -22,6 +22,7 @@ from ravine.errors import AwayError, InputError, SettingError, WorkerError, Writ
 from ravine.launched import launched
 from ravine.limits import LIMITS
 from ravine.models import MODELS, factory_settings, find_factory
+from ravine.notebook import Live
 from ravine.recipe.apart import DECISIONS, at_work, decisions_of
 from ravine.recipe.budget import Budget, parse_duration
 from ravine.recipe.faults import Asked
@@ -571,6 +572,8 @@ def _work(
                 f"{error} What was saved is kept. To go on: ravine resume {shlex.quote(str(walk.folder.path))}"
             ) from error
         walk.session.saver.finish()
+        if isinstance(walk.session.watch, Live):
+            walk.session.watch.close()
     return result
 
 

@@ -86,3 +86,11 @@ def test_the_graph_can_still_be_used() -> None:
     loss = F.cross_entropy(logits().softmax(1), Y)
     read_loss(loss, rows=40)
     loss.backward()
+
+
+@pytest.mark.parametrize(("divided", "summed"), [(1, True), (2, True), (8, False)])
+def test_a_sum_that_is_divided_by_the_rows_of_a_small_batch_is_a_mean(divided: int, summed: bool) -> None:
+    """As Hugging Face's losses are, where gradients are added up."""
+    outputs = torch.zeros(8, 3, requires_grad=True)
+    loss = F.cross_entropy(outputs, torch.zeros(8, dtype=torch.int64), reduction="sum") / torch.tensor(divided)
+    assert read_loss(loss, rows=8).summed is summed

@@ -455,3 +455,32 @@ def test_every_must_be_a_number_of_steps() -> None:
     model = network()
     with pytest.raises(ValueError, match="every is 0"):
         Monitor(model, sgd(model), every=0)
+
+
+class Parts(nn.Module):
+    """A model whose own forward is never called, as in Lightning, beside a teacher that stays as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student, self.teacher = network(nn.Dropout(0.1)), network(nn.Dropout(0.1)).requires_grad_(False)
+
+
+@pytest.mark.parametrize(("training", "found"), [(True, []), (False, ["train-eval-mismatch"])])
+def test_the_mode_of_the_part_that_learns_is_seen_and_that_of_a_frozen_one_is_not(
+    training: bool, found: list[str]
+) -> None:
+    parts = Parts()
+    parts.student.train(training)
+    parts.teacher.train(not training)
+    optimizer = sgd(parts.student)
+    with Monitor(parts, optimizer, every=10) as monitor:
+        for x, y in batches(30):
+            optimizer.zero_grad()
+            loss = (
+                F.cross_entropy(parts.student(x), y) + 0 * parts.teacher(x).sum()
+            )  # in a mode that is nobody's business
+            with monitor.step(loss):
+                loss.backward()
+                optimizer.step()
+        assert monitor.steps == 30
+        assert [finding.fault for finding in monitor.findings()] == found

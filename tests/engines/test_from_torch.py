@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ravine.randomness import generator
 from ravine.rules import SGD
 from ravine.search import Choice, Log, Space
 from ravine.training import Setting
+from ravine.training.snapshots import read_snapshot, write_snapshot
 
 KINDS: dict[str, Any] = {
     "Rprop": FromTorch(torch.optim.Rprop, (("etas", (0.5, 1.1)),)),
@@ -80,11 +82,13 @@ def test_a_trial_goes_on_as_before_when_its_neighbours_are_dropped() -> None:
         torch.testing.assert_close(population.state(0)[name], value, rtol=1e-6, atol=1e-7)
 
 
-def test_a_population_that_is_restored_goes_on_to_the_same_bits() -> None:
-    first, second = populated(KINDS["AdamW"]), populated(KINDS["AdamW"])
+@pytest.mark.parametrize("name", ["Rprop", "ASGD", "Adafactor", "AdamW"])
+def test_a_population_that_is_saved_and_restored_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> None:
+    first, second = populated(KINDS[name]), populated(KINDS[name])
     for x, y in batches()[:3]:
         first.step(x, y, RATES)
-    second.restore(first.snapshot())
+    write_snapshot(tmp_path / "state", first.snapshot())
+    second.restore(read_snapshot(tmp_path / "state"))
     for x, y in batches()[3:]:
         first.step(x, y, RATES)
         second.step(x, y, RATES)

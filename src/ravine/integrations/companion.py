@@ -42,6 +42,7 @@ class Companion:
         self._before: list[Finding] = []  # what the check found
         self._after: list[Finding] = []  # what the monitor had found when it was closed
         self._told = -1  # steps that had been taken when a loss was last told
+        self.alarmed = False  # has a step of the check failed, or is a finding an alarm?
 
     @property
     def findings(self) -> Findings:
@@ -50,16 +51,11 @@ class Companion:
         known = {finding.fault for finding in self._before}
         return Findings([*self._before, *(finding for finding in seen if finding.fault not in known)])
 
-    @property
-    def alarmed(self) -> bool:
-        """Has a step of the check failed, or is a finding an alarm?"""
-        failed = any(verdict.status == "fail" for verdict in self.verdicts)
-        return failed or any(finding.alarm for finding in self.findings)
-
     def begin(self) -> None:
         """A new training: what was known of the one before is forgotten."""
         self.close()
-        self.verdicts, self.notes, self._before, self._after, self._told = [], [], [], [], -1
+        self.verdicts, self.notes, self._before, self._after = [], [], [], []
+        self._told, self.alarmed = -1, False
 
     def check(self, make: Callable[[], Rehearsal]) -> None:
         """Steps 1 and 2 on what `make` gives; a note where that, or they, cannot be done."""
@@ -75,6 +71,7 @@ class Companion:
             self.note(f"the check before training was left out: {type(error).__name__}: {first_line(error)}")
             return
         self.verdicts, self._before = found.verdicts, found.findings
+        self.alarmed = any(v.status == "fail" for v in found.verdicts) or any(f.alarm for f in found.findings)
         for verdict in found.verdicts:
             level = logging.INFO if verdict.status == "pass" else logging.WARNING
             LOG.log(level, "%s %s: %s", verdict.status, verdict.step, " ".join([verdict.summary, *verdict.advice]))
@@ -106,6 +103,7 @@ class Companion:
         LOG.info("%s", text)
 
     def _found(self, finding: Finding) -> None:
+        self.alarmed = True
         if finding.fault not in {each.fault for each in self._before}:
             _tell(finding)
 

@@ -53,7 +53,9 @@ def _installed() -> str:
     for name in [each for each in names if each in sys.modules] or names:
         try:
             importlib.import_module(name)
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if not name.startswith(str(error.name)):  # it is there, and something that it needs is not
+                raise
             continue
         return name
     raise SettingError("ravine.integrations.lightning needs Lightning: write pip install 'ravine[lightning]'.")
@@ -71,7 +73,8 @@ class RavineCallback(Callback):
     training when a step of the check fails or an alarm appears.
 
     What is found is told to the logger `ravine` as it appears, and kept: `findings`, the root first; `verdicts` of the check;
-    `notes` on what could not be looked at. Only the process of rank zero looks.
+    `notes` on what could not be looked at. Only the process of rank zero looks: where several train together and
+    `training_step` itself waits for the others (`all_gather`), write check_seconds=0.
     """
 
     def __init__(self, *, check_seconds: float = 20.0, every: int = 300, stop: bool = False) -> None:
@@ -184,7 +187,8 @@ class _Explorer(Callback):
         self.turn_back = importlib.import_module(f"{home}.utilities.exceptions")._TunerExitException
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.found = self.work(_rehearsal(trainer, pl_module, seed=self.seed))
+        found = self.work(_rehearsal(trainer, pl_module, seed=self.seed)) if trainer.is_global_zero else None
+        self.found = trainer.strategy.broadcast(found)
         raise self.turn_back
 
 
@@ -194,6 +198,10 @@ def _rehearsal(trainer: Trainer, module: LightningModule, seed: int = 0) -> Rehe
         raise ModelError("training_step steps its optimizers itself (manual optimization), and cannot be rehearsed.")
     if any(name in type(trainer.strategy).__name__ for name in SHARDED):
         raise SettingError(f"the weights lie in parts ({type(trainer.strategy).__name__}) and cannot be copied.")
+    if trainer.world_size > 1 and any(isinstance(part, nn.SyncBatchNorm) for part in module.modules()):
+        raise SettingError(
+            "batch statistics are shared by all processes (SyncBatchNorm), and only one of them rehearses."
+        )
     parameters = list(inspect.signature(module.training_step).parameters)
     if "dataloader_iter" in parameters:
         raise ModelError("training_step takes an iterator of batches (dataloader_iter), and cannot be rehearsed.")

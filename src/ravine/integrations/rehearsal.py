@@ -116,7 +116,7 @@ class Attempt:
                 loss = self.of.loss_of(self.model, part) / len(parts)
                 if monitor is not None:
                     monitor.watch(loss)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 total = total.to(loss.device) + loss.detach()
             if self.of.clip is not None:
                 self.of.clip([p for p in self.model.parameters() if p.grad is not None])
@@ -124,7 +124,7 @@ class Attempt:
             return total
 
         if _wants_closure(self.optimizer):
-            self.optimizer.step(closure)
+            self.optimizer.step(closure)  # type: ignore[arg-type]
         else:
             closure()
             self.optimizer.step()

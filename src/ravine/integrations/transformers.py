@@ -41,6 +41,8 @@ if not TYPE_CHECKING:
     try:
         TrainerCallback = importlib.import_module("transformers").TrainerCallback
     except ModuleNotFoundError as error:
+        if error.name != "transformers":  # it is there, and something that it needs is not
+            raise
         raise SettingError(
             "ravine.integrations.transformers needs Hugging Face's: write pip install 'ravine[transformers]'."
         ) from error
@@ -194,6 +196,10 @@ def _rehearsal(
     seed: int = 0,
 ) -> Rehearsal:
     """Of a training that is about to begin. Raises SettingError where the weights lie in parts."""
+    if args.world_size > 1 and any(isinstance(part, nn.SyncBatchNorm) for part in model.modules()):
+        raise SettingError(
+            "batch statistics are shared by all processes (SyncBatchNorm), and only one of them rehearses."
+        )
     if any(hasattr(p, "placements") for p in model.parameters()) or "DeepSpeed" in type(model).__name__:
         raise SettingError("the weights lie in parts on several devices and cannot be copied.")
     size = args.gradient_accumulation_steps

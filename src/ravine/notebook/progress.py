@@ -66,14 +66,19 @@ class Live:
         self._lines.append(paragraph(text, quiet=True))
         self._draw()
 
+    def close(self) -> None:
+        """All is done: a step that has no verdict (the diagnosis) is no longer under way."""
+        self._step = ""
+        self._draw()
+
     def _draw(self) -> None:
         from IPython.display import HTML, display
 
         self._drawn = self._clock()
         now = [_bar(self._share), paragraph(self._text, quiet=True)] if self._step else []
-        html = HTML(card(self._step or "ravine", [*self._lines, *now]))
+        html = HTML(card(self._step or "ravine", [*self._lines, *now]))  # type: ignore[no-untyped-call]
         if self._place is None:
-            self._place = display(html, display_id=True)
+            self._place = display(html, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._place.update(html)
 
