@@ -42,6 +42,8 @@ def prepare(
     device: cpu, cuda, or auto (cuda where there is one).
     """
     place = device_of(device)
+    if place.type == "meta":
+        raise SettingError(f"device {device!r} computes nothing; write cpu, or auto.")
     found = _data(data, target=target, task=task, test=test, categorical=categorical, seed=seed)
     factory = find_factory(make_model) if isinstance(make_model, str) else make_model
     name = _name(make_model)
@@ -97,7 +99,7 @@ def device_of(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device).sum().item()  # not even that can be said on `meta`
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         said = str(error).strip().splitlines()[0]
         raise SettingError(f"device {name!r} cannot be used ({said}); write cpu, or auto.") from error
