@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from docstrings import escaped
-from rule_pages import table
 
+from docstrings import escaped
 from ravine.cli.main import app
+from rule_pages import table
 
 __all__ = ["commands", "page", "pages", "undocumented"]
 
@@ -51,7 +51,13 @@ def _command(command: Any) -> str:
     words = " ".join(p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument")
     usage = f"```text\nravine {command.name} {words + ' ' if words else ''}[OPTIONS]\n```"
     rows = [(_names(p), escaped(getattr(p, "help", None) or ""), _default(p)) for p in _shown(command)]
-    return "\n\n".join([escaped(" ".join((command.help or "").split())), usage, table(("option", "what it does", "when not given"), rows)])
+    return "\n\n".join(
+        [
+            escaped(" ".join((command.help or "").split())),
+            usage,
+            table(("option", "what it does", "when not given"), rows),
+        ]
+    )
 
 
 def _shown(command: Any) -> list[Any]:

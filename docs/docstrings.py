@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import griffe
+
 from fields import comment_of
 
 __all__ = ["ReadableDocstrings", "escaped", "to_markdown"]

@@ -1,8 +1,9 @@
 """The examples of the pages: found, run in order, and what they print held against what the page shows.
 
-A ```python block is run as it stands, all of a page in one place, one after the other; a ```text block that follows it is what
-it printed. (Between the two may stand how exact that is: <!-- numbers to 40 % -->.) In a ```console block the lines after `$ ` are commands of ours, and what stands below each is what it
-printed. Numbers may differ by 5 %, for another processor rounds otherwise; a line `...` stands for any lines.
+A ```python block is run as it stands, all of a page in one place, one after the other; a ```text block that follows it is
+what it printed. Between the two may stand how exact that is: <!-- numbers to 40 % -->. In a ```console block the lines after
+`$ ` are commands of ours, and what stands below each is what it printed. Numbers may differ by 5 %, for another processor
+rounds otherwise; a line `...` stands for any lines.
 
 python docs/examples.py PAGE ...    writes into the pages what their examples print
 """
@@ -63,7 +64,9 @@ def examples(page: str) -> Iterator[Example]:
 def _commands(block: re.Match[str]) -> Iterator[Example]:
     """The commands of a console block, each with the lines below it."""
     start = block.start("code")
-    for piece in re.finditer(r"^\$ (?P<command>(?:.*\\\n)*.*)\n(?P<shown>(?:(?!\$ ).*\n)*)", block["code"], re.MULTILINE):
+    for piece in re.finditer(
+        r"^\$ (?P<command>(?:.*\\\n)*.*)\n(?P<shown>(?:(?!\$ ).*\n)*)", block["code"], re.MULTILINE
+    ):
         place = (start + piece.start("shown"), start + piece.end("shown"))
         yield Example("console", piece["command"], piece["shown"] or None, place)
 
@@ -127,7 +130,9 @@ def rewritten(page: str) -> str:
     for example, printed in reversed(list(run(page))):
         if example.shown is not None and differences(example.shown, printed, example.near):
             start, end = example.place
-            changed = changed[:start] + "".join(line.rstrip() + "\n" for line in printed.strip().splitlines()) + changed[end:]
+            changed = (
+                changed[:start] + "".join(line.rstrip() + "\n" for line in printed.strip().splitlines()) + changed[end:]
+            )
     return changed
 
 

@@ -11,17 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import command_pages
-import reference_pages
-import rule_pages
-import schedule_pages
-import surface_pages
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
+import command_pages
+import reference_pages
+import rule_pages
+import schedule_pages
+import surface_pages
 from ravine.reports.gallery import write_gallery
 from ravine.reports.landscape.shades import partners
 from ravine.reports.theme import DARK, LIGHT, css_variables
@@ -51,7 +51,10 @@ def _filled(entries: Any, config: MkDocsConfig) -> Iterator[Any]:
         if isinstance(entry, str) and "*" in entry:
             yield from _pages_like(entry, config)
         elif isinstance(entry, dict):
-            yield {title: list(_filled(inner, config)) if isinstance(inner, list) else inner for title, inner in entry.items()}
+            yield {
+                title: list(_filled(inner, config)) if isinstance(inner, list) else inner
+                for title, inner in entry.items()
+            }
         else:
             yield entry
 
@@ -62,7 +65,9 @@ def _pages_like(pattern: str, config: MkDocsConfig) -> list[str]:
     if found:
         return found
     paths = sorted(Path(config.docs_dir).glob(pattern))
-    return [path.relative_to(config.docs_dir).as_posix() for path in paths if path.name not in ("README.md", "index.md")]
+    return [
+        path.relative_to(config.docs_dir).as_posix() for path in paths if path.name not in ("README.md", "index.md")
+    ]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -94,9 +99,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Figures of the gallery in place of the comments that ask for them."""
     if not FIGURE.search(markdown):
         return markdown
-    here = get_relative_url("gallery/", page.url)
+    here = get_relative_url("gallery/", page.url).rstrip("/")
     shown = FIGURE.sub(lambda asked: _figure(asked[1], here, config), markdown)
-    scripts = "".join(f'<script src="{here}/{name}"></script>' for name in ("plotly.js", "gallery.js", "../assets/figures.js"))
+    scripts = "".join(
+        f'<script src="{here}/{name}"></script>' for name in ("plotly.js", "gallery.js", "../assets/figures.js")
+    )
     return f"{shown}\n\n<div>{scripts}<script>drawFigures({json.dumps(partners())});</script></div>\n"
 
 

@@ -69,7 +69,9 @@ def paths_picture(here: Surface, paths: Mapping[str, Path], *, caption: str) -> 
     for minimum in here.minima:
         x, y = place(*minimum)
         drawn.append(f'<text class="star" x="{x:.1f}" y="{y + 6:.1f}" text-anchor="middle">★</text>')
-    keys = [f'<span class="key-{k}">{html.escape(name)}</span>' for k, name in enumerate(paths)] if len(paths) > 1 else []
+    keys = (
+        [f'<span class="key-{k}">{html.escape(name)}</span>' for k, name in enumerate(paths)] if len(paths) > 1 else []
+    )
     return _figure(round(high), drawn, caption, " ".join(keys))
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import griffe
+
 from docstrings import ReadableDocstrings
 
 __all__ = ["modules", "names", "pages", "undocumented"]

@@ -8,11 +8,10 @@ from __future__ import annotations
 from docstrings import escaped, to_markdown
 from fields import rows
 from pictures import best_walk, paths_picture
-from rules_table import RESULTS, measured
-
 from ravine import optim
 from ravine.landscapes import surface
 from ravine.rules import METHODS, RULES
+from rules_table import RESULTS, measured
 
 __all__ = ["page", "pages"]
 

@@ -7,9 +7,8 @@ import inspect
 from docstrings import escaped, to_markdown
 from fields import rows
 from pictures import curve_picture
-from rule_pages import table
-
 from ravine.schedules import SCHEDULES, Cosine, Plateau, Schedule, Warmup, factor_at
+from rule_pages import table
 
 __all__ = ["page", "pages"]
 
@@ -36,7 +35,9 @@ def page(name: str, schedule: Schedule) -> str:
         curve_picture(_shape(schedule), caption=_caption(schedule)),
         to_markdown(inspect.getdoc(kind) or ""),
         "## What shapes it" if fields else "",
-        table(("name", "default", "what it is"), fields) if fields else "Nothing: it is 1 from the first step to the last.",
+        table(("name", "default", "what it is"), fields)
+        if fields
+        else "Nothing: it is 1 from the first step to the last.",
         "## In use",
         _use(name, schedule),
         "[Choosing a schedule](../choosing/schedule.md)",
@@ -60,7 +61,9 @@ def _use(name: str, schedule: Schedule) -> str:
     own = type(schedule).__name__
     body = f"{own}(Cosine(), share=0.05)" if name == "warmup" else f"{own}()"
     names = "Cosine, Warmup, bind" if name == "warmup" else f"{own}, bind"
-    tell = "\nscheduler.report(0.7)  # the validation loss, after each evaluation" if isinstance(schedule, Plateau) else ""
+    tell = (
+        "\nscheduler.report(0.7)  # the validation loss, after each evaluation" if isinstance(schedule, Plateau) else ""
+    )
     how = (
         "`ravine train --warmup 0.05` puts it in front of the schedule of `--schedule`."
         if name == "warmup"

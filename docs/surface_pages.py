@@ -7,9 +7,8 @@ import math
 
 from docstrings import escaped, to_markdown
 from pictures import best_walk, paths_picture
-from rule_pages import RATES, table
-
 from ravine.landscapes import SURFACES, Surface, Theory
+from rule_pages import RATES, table
 
 __all__ = ["page", "pages"]
 
@@ -65,7 +64,9 @@ def facts(here: Surface) -> list[str]:
             f"plain descent diverges above lr {theory.edge:.4g} and is fastest at {theory.best_lr:.4g}."
         )
     if here.noise:
-        found.append(f"Its gradient carries noise of variance {here.noise:g} in each coordinate, as a mini-batch's does.")
+        found.append(
+            f"Its gradient carries noise of variance {here.noise:g} in each coordinate, as a mini-batch's does."
+        )
     if here.log:
         found.append("It is drawn in logarithms, or its walls would hide its valley.")
     found.append("Gradient and Hessian are exact.")
@@ -73,7 +74,9 @@ def facts(here: Surface) -> list[str]:
 
 
 def _stops(here: Surface) -> str:
-    fallen = "" if here.minima else " Where f falls without end, so do the paths; they stop when they have left for good."
+    fallen = (
+        "" if here.minima else " Where f falls without end, so do the paths; they stop when they have left for good."
+    )
     return f"*converged* means that nothing moves any more, *steps* that the steps were used up.{fallen}"
 
 

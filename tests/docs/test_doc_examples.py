@@ -38,7 +38,11 @@ def test_the_examples_of_generated_pages_run(writer: str, tmp_path: Path, monkey
 
 
 def test_every_page_that_teaches_has_an_example() -> None:
-    taught = [name for name in WRITTEN if name.startswith(("recipe/", "choosing/")) or name in ("index.md", "adding-a-rule.md")]
+    taught = [
+        name
+        for name in WRITTEN
+        if name.startswith(("recipe/", "choosing/")) or name in ("index.md", "adding-a-rule.md")
+    ]
     without = [name for name in taught if "```text\n" not in (DOCS / name).read_text(encoding="utf-8")]
     assert len(taught) >= 12
     assert without == []

@@ -57,8 +57,12 @@ def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
     text = page()
     for name, command in commands().items():
         part = text.split(f"## ravine {name}\n")[1].split("\n## ")[0]
-        options = [word for parameter in command.params for word in parameter.opts if word.startswith("--") and word != "--help"]
-        assert options
+        options = [
+            word
+            for parameter in command.params
+            for word in parameter.opts
+            if word.startswith("--") and word != "--help"
+        ]
         assert [word for word in options if f"`{word}`" not in part] == []
 
 

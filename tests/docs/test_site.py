@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -11,12 +13,23 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from ..reports.browsing import ARGUMENTS, CHROMIUM, needs_chromium
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH; CI installs it")
 
 
 def test_the_inventory_of_the_reference_has_every_public_name(site: Path) -> None:
-    import reference_pages
     from mkdocstrings import Inventory
+
+    import reference_pages
 
     with (site / "objects.inv").open("rb") as file:
         known = set(Inventory.parse_sphinx(file))
@@ -25,8 +38,6 @@ def test_the_inventory_of_the_reference_has_every_public_name(site: Path) -> Non
 
 
 def test_no_page_asks_another_place_for_anything(site: Path) -> None:
-    import re
-
     asked = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=["'](https?:)?//""")
     assert [path.name for path in site.rglob("*.html") if asked.search(path.read_text(encoding="utf-8"))] == []
 
@@ -81,11 +92,15 @@ def test_the_pages_complain_of_nothing_and_do_not_scroll_sideways(
     said: list[str] = []
     page.on("console", lambda words: said.append(words.text) if words.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith((served, "data:", "blob:")) else said.append(asked.url))
+    page.on(
+        "request", lambda asked: None if asked.url.startswith((served, "data:", "blob:")) else said.append(asked.url)
+    )
     for name in PAGES:
         page.goto(f"{served}/{name}")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), name
-        assert page.evaluate("document.body.dataset.mdColorScheme") == {"light": "default", "dark": "slate"}[scheme], name
+        assert page.evaluate("document.body.dataset.mdColorScheme") == {"light": "default", "dark": "slate"}[scheme], (
+            name
+        )
         assert said == [], name
     page.close()
 
