@@ -72,7 +72,15 @@ def _prose(lines: list[str]) -> Iterator[str]:
     """A paragraph, or the pieces that its labels divide it into."""
     pieces: list[str] = []
     for line in lines:
-        if LABEL.fullmatch(line) or TITLE.fullmatch(line) or line.startswith(("- ", "Raises ")) or not pieces:
+        ended = not pieces or pieces[-1].endswith(
+            (".", ":", ")")
+        )  # a word and a colon may also stand inside a sentence
+        if (
+            (ended and LABEL.fullmatch(line))
+            or TITLE.fullmatch(line)
+            or line.startswith(("- ", "Raises "))
+            or not pieces
+        ):
             pieces.append(line.strip())
         else:
             pieces[-1] += " " + line.strip()

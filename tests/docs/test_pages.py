@@ -90,6 +90,7 @@ def test_a_public_name_without_a_docstring_is_named(monkeypatch: pytest.MonkeyPa
         ("One.\n\nx: a number.\ny: another, 2 * x.", "One.\n\n- `x`: a number.\n- `y`: another, 2 \\* x."),
         (">>> f(1)\n2", "```pycon\n>>> f(1)\n2\n```"),
         ("Source: Polyak 1964,\nas in `torch`.", "**Source:** Polyak 1964, as in `torch`."),
+        ("It uses the identity\nalone: that is all.", "It uses the identity alone: that is all."),
         ("In [0, 1), not <b>.", "In \\[0, 1), not \\<b\\>."),
     ],
 )
