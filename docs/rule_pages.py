@@ -5,6 +5,11 @@ All of it comes from the registries, the docstrings, the comments beside the fie
 
 from __future__ import annotations
 
+import inspect
+from functools import cache
+
+import torch
+
 from docstrings import escaped, to_markdown
 from fields import rows
 from pictures import best_walk, paths_picture
@@ -20,6 +25,7 @@ RATES = tuple(10 ** (i / 4 - 4) for i in range(21))
 """From 1e-4 to 10, four in a decade."""
 
 
+@cache
 def pages() -> dict[str, str]:
     """Every page by its place under docs/."""
     speeds = measured(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -50,8 +56,6 @@ def page(name: str, kind: type, speed: str = "") -> str:
 
 def _described(kind: type) -> str:
     """The docstring without its indentation."""
-    import inspect
-
     return inspect.getdoc(kind) or ""
 
 
@@ -99,8 +103,6 @@ def _use(name: str, kind: type) -> str:
 
 
 def _twin(own: str) -> bool:
-    import torch
-
     return hasattr(torch.optim, own) and hasattr(optim, own)
 
 

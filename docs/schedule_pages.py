@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 
 from docstrings import escaped, to_markdown
 from fields import rows
@@ -17,6 +18,7 @@ LOSSES = [1.0, 0.7, 0.5, 0.42, 0.41, *[0.41] * 11, 0.3, 0.28, *[0.28] * 14]
 """What the plateau schedule is shown with: a validation loss that stalls twice, evaluated at even distances."""
 
 
+@cache
 def pages() -> dict[str, str]:
     """Every page by its place under docs/."""
     bodies = {name: make() for name, make in SCHEDULES.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from functools import cache
 
 from docstrings import escaped, to_markdown
 from pictures import best_walk, paths_picture
@@ -16,6 +17,7 @@ RULES = ("gd", "momentum", "adam")
 STEPS = 200
 
 
+@cache
 def pages() -> dict[str, str]:
     """Every page by its place under docs/."""
     return {f"surfaces/{name}.md": page(name) for name in SURFACES}

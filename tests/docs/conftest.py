@@ -16,6 +16,17 @@ DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))  # the scripts import one another by name, as they do when one of them is run
 
 
+def failures(page: str) -> list[str]:
+    """What the examples of a page print that it does not show. They run in the present folder."""
+    from examples import differences, run
+
+    return [
+        said
+        for example, printed in run(page)
+        if example.shown is not None and (said := differences(example.shown, printed, example.near))
+    ]
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The whole site, built strictly. One figure of the gallery is drawn and stands for all, for drawing them takes half a minute."""

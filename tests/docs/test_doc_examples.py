@@ -6,35 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import DOCS
+from .conftest import DOCS, ROOT, failures
 
 WRITTEN = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
-
-
-def failures(page: str) -> list[str]:
-    """What the examples of a page print that it does not show."""
-    from examples import differences, run
-
-    return [
-        said
-        for example, printed in run(page)
-        if example.shown is not None and (said := differences(example.shown, printed, example.near))
-    ]
 
 
 @pytest.mark.parametrize("name", [name for name in WRITTEN if "```python" in (DOCS / name).read_text(encoding="utf-8")])
 def test_a_pages_examples_print_what_it_shows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert failures((DOCS / name).read_text(encoding="utf-8")) == []
-
-
-@pytest.mark.parametrize("writer", ["rule_pages", "schedule_pages", "surface_pages"])
-def test_the_examples_of_generated_pages_run(writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib import import_module
-
-    monkeypatch.chdir(tmp_path)
-    for name, page in import_module(writer).pages().items():
-        assert failures(page) == [], name
 
 
 def test_every_page_that_teaches_has_an_example() -> None:
@@ -61,3 +41,42 @@ def test_a_command_of_a_page_must_end_as_the_page_says() -> None:
     with pytest.raises(RuntimeError, match="ended with status 2"):
         failures("```console\n$ ravine train --data nowhere.csv\n```\n")
     assert failures("```console\n$ ravine train --data nowhere.csv  # exit status 2\n```\n") == []
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the README speaks of: a table of flowers, and a run of it."""
+    import pandas as pd
+    from sklearn.datasets import load_iris
+
+    import ravine
+
+    place = tmp_path_factory.mktemp("readme")
+    table = load_iris(as_frame=True).frame[["petal length (cm)", "sepal length (cm)", "target"]]
+    table.columns = pd.Index(["petal", "sepal", "species"])
+    table = table.assign(species=table["species"].map({0: "a", 1: "b", 2: "c"}), colour=["red", "blue"] * 75)
+    table.to_csv(place / "flowers.csv", index=False)
+    table.drop(columns="species").to_csv(place / "new_flowers.csv", index=False)
+    ravine.train("mlp", str(place / "flowers.csv"), target="species", epochs=2, out=place / "runs" / "flowers")
+    return place
+
+
+def test_the_python_of_the_readme_runs(flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    import ravine
+    from examples import examples
+
+    monkeypatch.chdir(flowers)
+    blocks = [
+        one.code for one in examples((ROOT / "README.md").read_text(encoding="utf-8")) if one.language == "python"
+    ]
+    assert len(blocks) >= 5
+    x, y = torch.randn(96, 4), torch.arange(96) % 3
+    for code in blocks:
+        model = nn.Linear(4, 3)
+        given = {"ravine": ravine, "model": model, "x": x, "y": y, "make_model": lambda: nn.Linear(4, 3)}
+        given |= {"optimizer": torch.optim.SGD(model.parameters(), 0.1), "loss": F.cross_entropy(model(x), y)}
+        exec(compile(code, "README.md", "exec"), given)  # noqa: S102 - our own page
