@@ -27,7 +27,7 @@ docs: $(STAMPS)/dev  ## the site, into site/: pages that come from the code and 
 	$(BIN)/python docs/rules_table.py
 	$(BIN)/python docs/faults_pages.py
 	$(BIN)/ravine gallery --out build/gallery
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## forget everything that can be made again
 	rm -rf $(VENV) runs site build .pytest_cache .mypy_cache .ruff_cache

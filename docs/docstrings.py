@@ -8,7 +8,7 @@ A field's docstring is the comment beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ LABEL = re.compile(r"(?P<names>\*{0,2}[a-z]\w*(?:, \*{0,2}[a-z]\w*)*): (?P<rest>
 TITLE = re.compile(r"(?P<title>Sources?|Memory|Time|Shapes|Letters(?: in shapes)?): ?(?P<rest>.*)")
 
 
-def to_markdown(text: str) -> str:
-    """A docstring as Markdown.
+def to_markdown(text: str, names: Collection[str] = ()) -> str:
+    """A docstring as Markdown. names: of its parameters; where one of them opens a sentence with a colon, it is said what it is.
 
     >>> print(to_markdown("Half of x.\\n\\n    y = x / 2\\n\\nx: a number, 2 * y.\\n>>> half(2)\\n1"))
     Half of x.
@@ -39,6 +39,9 @@ def to_markdown(text: str) -> str:
     1
     ```
     """
+    if names:
+        each = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+        text = re.sub(rf"(?<=[.:)]) (?=(?:{each})(?:, (?:{each}))*: )", "\n", text)
     return "\n\n".join(block.rstrip() for block in _blocks(text.strip().splitlines()) if block.strip())
 
 
@@ -126,4 +129,11 @@ class ReadableDocstrings(griffe.Extension):
             if said := comment_of(lines):
                 obj.docstring = griffe.Docstring(said[0].upper() + said[1:] + ".", parent=obj)
         if obj.docstring:
-            obj.docstring.value = to_markdown(obj.docstring.value)
+            obj.docstring.value = to_markdown(obj.docstring.value, _parameters(obj))
+
+
+def _parameters(obj: griffe.Object) -> list[str]:
+    """The names that a docstring explains: a function's parameters, a class's fields."""
+    if isinstance(obj, griffe.Function):
+        return [parameter.name for parameter in obj.parameters]
+    return [name for name, member in obj.members.items() if member.is_attribute] if obj.is_class else []

@@ -25,9 +25,11 @@ import surface_pages
 from ravine.reports.gallery import write_gallery
 from ravine.reports.landscape.shades import partners
 from ravine.reports.theme import DARK, LIGHT, css_variables
+from ravine.rules import METHODS, RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITERS = (rule_pages, schedule_pages, surface_pages, reference_pages, command_pages)
+NAMES = {kind.__name__: name for name, kind in {**RULES, **METHODS}.items()}
 FIGURE = re.compile(r"^<!-- figure: ([a-z0-9-]+) -->$", re.MULTILINE)
 
 
@@ -96,7 +98,11 @@ def _colours() -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs gives it
-    """Figures of the gallery in place of the comments that ask for them."""
+    """Figures of the gallery in place of the comments that ask for them; in the table of rules each name leads to its page."""
+    if page.file.src_uri == "rules.md":
+        return re.sub(
+            r"^\| `(\w+)` ", lambda row: f"| [`{row[1]}`](rules/{NAMES[row[1]]}.md) ", markdown, flags=re.MULTILINE
+        )
     if not FIGURE.search(markdown):
         return markdown
     here = get_relative_url("gallery/", page.url).rstrip("/")

@@ -34,7 +34,7 @@ def best_walk(here: Surface, rule: str, rates: Sequence[float], start: Sequence[
 
 def curve_picture(points: Sequence[tuple[float, float]], *, caption: str) -> str:
     """A curve over progress and factor, both in [0, 1]."""
-    left, right, top, bottom = 44, 12, 12, 30
+    left, right, top, bottom = 44, 24, 12, 30
     wide, high = WIDTH - left - right, 200 - top - bottom
     places = [(left + wide * x, top + high * (1 - y)) for x, y in points]
     marks = []

@@ -14,7 +14,7 @@ import griffe
 
 from docstrings import ReadableDocstrings
 
-__all__ = ["modules", "names", "pages", "undocumented"]
+__all__ = ["modules", "names", "pages", "path_of", "undocumented"]
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 WITHIN = {"api", "cli", "launched"}
@@ -39,7 +39,7 @@ written `[K, d]`, with the letters explained at the top of each file. [The comma
 def page(module: griffe.Module) -> str:
     """One package as Markdown: what it says of itself, then its names, each for mkdocstrings to fill in."""
     said = module.docstring.value if module.docstring else ""
-    directives = [f"::: {module.path}.{name}" for name in names(module)]
+    directives = [f"::: {path_of(module, name)}" for name in names(module)]
     return "\n\n".join([f"# {module.path}", said, *directives]) + "\n"
 
 
@@ -66,17 +66,25 @@ def names(module: griffe.Module) -> list[str]:
     return sorted({str(name) for name in module.exports or ()}, key=lambda name: (name.upper() != name, name.lower()))
 
 
+def path_of(module: griffe.Module, name: str) -> str:
+    """Where a name is found. A function that shares its name with the module it comes from stands behind that module."""
+    if isinstance(module.members.get(name), griffe.Module):
+        return module.imports.get(name, f"{module.path}.{name}")
+    return f"{module.path}.{name}"
+
+
 def undocumented() -> Iterator[str]:
     """Public names without a docstring, or that the source has nowhere."""
     for module in modules():
         for name in names(module):
-            if not _documented(module, name):
+            if not _documented(path_of(module, name)):
                 yield f"{module.path}.{name}"
 
 
-def _documented(module: griffe.Module, name: str) -> bool:
-    found = module.members.get(name)
-    if found is None:
+def _documented(path: str) -> bool:
+    try:
+        found = modules()[0][path.removeprefix("ravine.")]
+    except KeyError:
         return False
     return bool(found.final_target.docstring if isinstance(found, griffe.Alias) else found.docstring)
 

@@ -35,7 +35,7 @@ def page(name: str) -> str:
     parts = [
         f"# {name}",
         f"f = {escaped(here.formula)}",
-        to_markdown(inspect.getdoc(make) or ""),
+        to_markdown(inspect.getdoc(make) or "", list(inspect.signature(make).parameters)),
         paths_picture(here, walked, caption=f"{STEPS} steps from {_point(here.start)}") if here.dimension == 2 else "",
         "## Where paths end",
         table(("rule", "rate", "steps", "stopped", "f at the end"), lines),

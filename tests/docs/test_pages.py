@@ -76,6 +76,14 @@ def test_every_public_name_says_what_it_is() -> None:
     assert sum(len(reference_pages.names(module)) for module in reference_pages.modules()) > 350
 
 
+def test_a_function_that_has_the_name_of_its_module_is_shown_and_not_the_module() -> None:
+    import reference_pages
+
+    pages = reference_pages.pages()
+    assert "::: ravine.rules.minimize.minimize\n" in pages["reference/rules.md"]
+    assert "::: ravine.diagnosis.diagnose.diagnose\n" in pages["reference/diagnosis.md"]
+
+
 def test_a_public_name_without_a_docstring_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import reference_pages
 
@@ -99,6 +107,13 @@ def test_a_docstring_becomes_markdown(text: str, shown: str) -> None:
     from docstrings import to_markdown
 
     assert to_markdown(text) == shown
+
+
+def test_parameters_that_share_a_line_are_told_apart() -> None:
+    from docstrings import to_markdown
+
+    text = "Half.\n\nx: a number. y, z: others. note: this is none."
+    assert to_markdown(text, ["x", "y", "z"]) == "Half.\n\n- `x`: a number.\n- `y`, `z`: others. note: this is none."
 
 
 @pytest.mark.parametrize("writer", ["rule_pages", "schedule_pages", "surface_pages"])

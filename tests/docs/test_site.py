@@ -33,7 +33,8 @@ def test_the_inventory_of_the_reference_has_every_public_name(site: Path) -> Non
 
     with (site / "objects.inv").open("rb") as file:
         known = set(Inventory.parse_sphinx(file))
-    wanted = [f"{module.path}.{name}" for module in reference_pages.modules() for name in reference_pages.names(module)]
+    public = [(module, name) for module in reference_pages.modules() for name in reference_pages.names(module)]
+    wanted = [reference_pages.path_of(module, name) for module, name in public]
     assert [name for name in wanted if name not in known] == []
 
 
