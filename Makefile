@@ -23,13 +23,15 @@ check: $(STAMPS)/dev  ## format, lint, types, the order of the house, the exampl
 bench: $(STAMPS)/dev  ## every benchmark, side by side with its peer
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
-docs: $(STAMPS)/dev  ## write the pages that come from docstrings and measurements
+docs: $(STAMPS)/dev  ## the site, into site/: pages that come from the code and measurements, every figure drawn, built strictly
 	$(BIN)/python docs/rules_table.py
 	$(BIN)/python docs/faults_pages.py
 	$(BIN)/python docs/reported_problems_page.py
+	$(BIN)/ravine gallery --out build/gallery
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## forget everything that can be made again
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs site build .pytest_cache .mypy_cache .ruff_cache
 
 # torch comes first and by its exact version: asked for by another package alone, the newest build with all
 # its CUDA libraries would be taken.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ravine.api import inspect as inspect
     from ravine.api import lr_range as lr_range
     from ravine.api import resume as resume
+    from ravine.api import run_search as run_search
     from ravine.api import train as train
     from ravine.api import tune as tune
     from ravine.diagnosis.diagnose import diagnose as diagnose

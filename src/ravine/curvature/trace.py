@@ -21,6 +21,8 @@ Z95 = 1.96  # standard errors that hold 95 % of a normal estimate
 
 @dataclass(frozen=True)
 class Trace:
+    """The estimate of a trace, with its error and what it cost."""
+
     value: float
     error: float  # half-width of the 95 % interval
     products: int

@@ -18,6 +18,7 @@ from ravine.engines.threads import threads
 __all__ = ["Choice", "Engine", "fastest"]
 
 Engine = Literal["auto", "compiled", "stacked", "one by one"]
+"""Ways to run a population's step; auto times the others and takes the fastest."""
 
 HEAD_START = 0.9
 """Gradients alone are timed, for the update would need copies of all memory; what is compiled moves the weights in the

@@ -40,6 +40,7 @@ from ravine.rules import Rule
 __all__ = ["Population", "Precision", "StepRecord"]
 
 Precision = Literal["full", "bfloat16"]
+"""What products are computed in; weights, gradients and the rule stay as they are."""
 
 FEWEST, SAMPLE = 4, 2**20
 """Engines are timed on so many trials at least, and on no more than have so many bytes of weights: timing must not take

@@ -31,8 +31,10 @@ from ravine.regularization import dropouts, replace_dropout
 __all__ = ["MODELS", "Factory", "Model", "factory_settings", "find_factory"]
 
 Factory = Callable[..., nn.Module]
+"""(input_shape, outputs, **settings) -> a module."""
 
 MODELS: dict[str, Factory] = {"mlp": mlp, "cnn": cnn, "resnet": resnet}
+"""The reference networks by name."""
 
 
 @dataclass(frozen=True)

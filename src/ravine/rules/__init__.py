@@ -92,5 +92,7 @@ RULES: dict[str, type[Rule]] = {
     "schedule_free_sgd": ScheduleFreeSGD,
     "schedule_free_adamw": ScheduleFreeAdamW,
 }
+"""Every step from a gradient by name."""
 
 METHODS: dict[str, type[Method]] = {"newton": Newton, "bfgs": BFGS, "lbfgs": LBFGS}
+"""Every method that asks for losses itself, by name."""

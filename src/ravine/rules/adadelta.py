@@ -15,6 +15,8 @@ __all__ = ["Adadelta", "AdadeltaState"]
 
 
 class AdadeltaState(NamedTuple):
+    """Two running means, of the gradients' squares and of the steps'."""
+
     square: Tensor  # running mean of squared gradients, like param
     step_square: Tensor  # running mean of squared steps, before lr, like param
 

@@ -15,6 +15,8 @@ __all__ = ["Adagrad", "AdagradState"]
 
 
 class AdagradState(NamedTuple):
+    """What the gradients so far add up to, squared."""
+
     total: Tensor  # sum of squared gradients, like param
 
 

@@ -15,6 +15,8 @@ __all__ = ["Adam", "AdamCoefficients", "AdamState"]
 
 
 class AdamState(NamedTuple):
+    """The two moments, and with amsgrad the largest of the second."""
+
     mean: Tensor  # running mean of gradients, like param
     square: Tensor  # running mean of squared gradients, like param
     largest: Tensor | None = None  # the largest square so far, like param; None without amsgrad

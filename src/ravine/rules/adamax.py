@@ -15,6 +15,8 @@ __all__ = ["Adamax", "AdamaxState"]
 
 
 class AdamaxState(NamedTuple):
+    """The mean, and the largest gradient so far, which decays."""
+
     mean: Tensor  # running mean of gradients, like param
     largest: Tensor  # decaying maximum of gradient sizes, like param
 

@@ -15,6 +15,8 @@ __all__ = ["Lion", "LionState"]
 
 
 class LionState(NamedTuple):
+    """The mean whose sign is the step."""
+
     mean: Tensor  # running mean of gradients, like param
 
 

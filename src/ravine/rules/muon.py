@@ -26,6 +26,8 @@ QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 class MuonState(NamedTuple):
+    """The mean; the second moment where AdamW steps in Muon's place."""
+
     mean: Tensor  # running mean of gradients, like param
     square: Tensor | None  # running mean of squared gradients, like param; None where Muon steps, not AdamW
 

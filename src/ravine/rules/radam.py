@@ -15,6 +15,8 @@ __all__ = ["RAdam", "RAdamState"]
 
 
 class RAdamState(NamedTuple):
+    """The two moments."""
+
     mean: Tensor  # running mean of gradients, like param
     square: Tensor  # running mean of squared gradients, like param
 

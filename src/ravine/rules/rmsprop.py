@@ -15,6 +15,8 @@ __all__ = ["RMSprop", "RMSpropState"]
 
 
 class RMSpropState(NamedTuple):
+    """The mean square, and where they are asked for the mean and the velocity."""
+
     square: Tensor  # running mean of squared gradients, like param
     mean: Tensor | None = None  # running mean of gradients, like param; None unless centered
     velocity: Tensor | None = None  # like param; None without momentum

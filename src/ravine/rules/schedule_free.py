@@ -91,9 +91,11 @@ class ScheduleFreeSGD(Rule):
 
 
 class ScheduleFreeAdamWState(NamedTuple):
-    z: Tensor
-    weight_sum: Tensor
-    lr_max: Tensor
+    """The point that steps, the second moment, and the weights of the average so far."""
+
+    z: Tensor  # where the plain steps have led, like param
+    weight_sum: Tensor  # of the weights in the average so far, a scalar
+    lr_max: Tensor  # the largest rate so far, a scalar
     square: Tensor  # running mean of squared gradients, like param
 
 

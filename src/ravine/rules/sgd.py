@@ -16,6 +16,8 @@ __all__ = ["SGD", "SGDState"]
 
 
 class SGDState(NamedTuple):
+    """The velocity."""
+
     velocity: Tensor | None  # like param; None for plain descent, which needs no memory
 
 

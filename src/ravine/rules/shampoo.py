@@ -17,6 +17,8 @@ __all__ = ["Shampoo", "ShampooState"]
 
 
 class ShampooState(NamedTuple):
+    """The mean, and for a matrix the statistics of its two sides with their roots."""
+
     mean: Tensor  # running mean of gradients, like param
     square: Tensor | None  # running mean of squared gradients, like param; None where no step needs Adam's
     statistics: Tensor | None  # running mean of each side's gram matrix, packed, [S]; None without sides

@@ -17,6 +17,8 @@ __all__ = ["SOAP", "SOAPState"]
 
 
 class SOAPState(NamedTuple):
+    """The two moments, and for a matrix the statistics of its two sides with their eigenbases."""
+
     mean: Tensor  # running mean of gradients, like param
     square: Tensor  # running mean of squared gradients in the eigenbasis, like param
     statistics: Tensor | None  # running mean of each side's gram matrix, packed, [S]; None without sides

@@ -77,7 +77,10 @@ class Choice:
 
 
 Distribution = Log | Uniform | Int | Choice
+"""Where one hyper-parameter is drawn from."""
+
 Space = Mapping[str, Distribution]
+"""Distributions by the names of their hyper-parameters."""
 
 
 def around(d: Distribution, values: Sequence[float], margin: float) -> Distribution:

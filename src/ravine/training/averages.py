@@ -186,6 +186,7 @@ class LastK:
 
 
 AVERAGES: dict[str, Callable[..., WeightAverage]] = {"swa": SWA, "ema": EMA, "last": LastK}
+"""Every average of weights by name."""
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ from ravine.types import Metrics
 __all__ = ["KINDS", "Trained", "averaging_for", "plan", "train_members"]
 
 KINDS = ("independent", "snapshots", "checkpoints")
+"""How the members of an ensemble come to be: other seeds side by side, the ends of a cyclical rate, the last epochs."""
 
 
 @dataclass(frozen=True)

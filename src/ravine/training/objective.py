@@ -28,6 +28,7 @@ def squared_error(outputs: Tensor, y: Tensor) -> Tensor:
 
 
 LOSSES: dict[Task, Loss] = {"classification": cross_entropy, "regression": squared_error}
+"""The loss of each task, of a batch."""
 
 
 def losses_of(task: Task, outputs: Tensor, y: Tensor) -> Tensor:

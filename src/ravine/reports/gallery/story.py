@@ -27,6 +27,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     GENERALIZATION,
     SEARCH,
 )
+"""The parts of the story."""
 
 
 def figures() -> dict[str, Figure]:

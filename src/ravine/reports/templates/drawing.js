@@ -2,7 +2,7 @@
 // Draws figures in the colours the reader's system asks for, and moves the paths that some of them hold.
 // A figure is drawn when it comes near the window: a page may hold fifty.
 window.ravine = (() => {
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  let dark = window.matchMedia("(prefers-color-scheme: dark)"); // or the scheme of a page that lets its reader choose
   const touch = window.matchMedia("(pointer: coarse)").matches;
   const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const SECONDS = 8; // that a whole walk takes to play
@@ -174,8 +174,9 @@ window.ravine = (() => {
     return undefined;
   }
 
-  function begin(colours) {
+  function begin(colours, scheme = dark) {
     partners = colours;
+    dark = scheme;
     const near = new IntersectionObserver((entries) => {
       for (const entry of entries) {
         if (!entry.isIntersecting) continue;
