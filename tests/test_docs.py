@@ -58,5 +58,7 @@ def test_a_docstring_without_all_parts_makes_no_page(monkeypatch: pytest.MonkeyP
 
 def test_the_page_of_peers_is_the_one_that_the_reports_of_its_tests_give() -> None:
     page = writer("reported_problems_page").page()
-    assert (DOCS / "reported-problems.md").read_text(encoding="utf-8") == page, "write it again: python docs/reported_problems_page.py"
+    assert (DOCS / "reported-problems.md").read_text(encoding="utf-8") == page, (
+        "write it again: python docs/reported_problems_page.py"
+    )
     assert page.count("\n| [#") >= 30
