@@ -255,8 +255,8 @@ on_ray._check_nodes = lambda *_: None
 note = Saver.note
 
 def noted(self, name, record):
-    before = self.noted(name)
-    last = name == "refine halving" and before and record["step"] > before[0]["step"]
+    rungs = {one["step"] for one in self.noted(name)}
+    last = name == "refine halving" and len(rungs) == 1 and record["step"] not in rungs
     if last:
         self.save()
     note(self, name, record)

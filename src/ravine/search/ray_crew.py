@@ -125,7 +125,7 @@ class RayCrew:
         who = f"{late[0].name} has" if len(late) == 1 else f"{len(late)} workers have"
         self.say(
             f"{who} not begun after {LATE:.0f} s: {'it' if len(late) == 1 else 'each'} takes {takes}, and {there} are free. "
-            "What others hold is waited for; those that have begun train."
+            "The cluster is full, or slow to begin a process."
         )
 
     def _begin(self) -> None:
