@@ -158,15 +158,16 @@ def check_memory(path: Path, least: int) -> None:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
+    """By pyarrow's reader of one file: its reader of data sets, which pandas takes, may wait for ever on a damaged one."""
     import pyarrow.parquet as pq
 
     try:
-        held = pq.read_metadata(path)
-        check_names(path, held.schema.to_arrow_schema().names)
-        groups = [held.row_group(i).total_byte_size for i in range(held.num_row_groups)]
-        check_memory(path, max(8 * held.num_rows * held.num_columns, sum(groups)))
-        frame = pd.read_parquet(path)
+        with pq.ParquetFile(path) as file:
+            held = file.metadata
+            check_names(path, file.schema_arrow.names)
+            groups = [held.row_group(i).total_byte_size for i in range(held.num_row_groups)]
+            check_memory(path, max(8 * held.num_rows * held.num_columns, sum(groups)))
+            frame = file.read().to_pandas()
         return frame.reset_index(drop=frame.index.name is None).rename(columns=str)
     except (MemoryError, DataError):
         raise

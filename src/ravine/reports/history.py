@@ -31,11 +31,13 @@ def read_curves(path: Path, columns: tuple[str, ...], trial: int | None = None) 
     """
     if not path.is_file():
         return None
-    chosen = None if trial is None else [("trial", "==", trial)]
     try:
-        check_columns(path, ("trial", *columns))
-        table = pyarrow.parquet.read_table(path, columns=list(columns), filters=chosen)
-        found = {name: table.column(name).to_numpy() for name in columns}
+        with pyarrow.parquet.ParquetFile(path) as file:  # the reader of data sets may wait for ever on a damaged one
+            check_columns(path, file, ("trial", *columns))
+            table = file.read(columns=[*dict.fromkeys(("trial", *columns))], use_threads=False)
+        held = {name: table.column(name).to_numpy() for name in table.column_names}
+        rows = slice(None) if trial is None else held["trial"] == trial
+        found = {name: held[name][rows] for name in columns}
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
         if isinstance(error, FolderError):
             raise
@@ -46,10 +48,9 @@ def read_curves(path: Path, columns: tuple[str, ...], trial: int | None = None) 
     return found
 
 
-def check_columns(path: Path, columns: tuple[str, ...]) -> None:
+def check_columns(path: Path, file: pyarrow.parquet.ParquetFile, columns: tuple[str, ...]) -> None:
     """Raise FolderError where the file lacks a column, holds other than numbers in one, or unfolds beyond the free memory."""
-    held = pyarrow.parquet.read_metadata(path)
-    schema = held.schema.to_arrow_schema()
+    held, schema = file.metadata, file.schema_arrow
     for name in columns:
         if schema.names.count(name) != 1:
             raise damaged(path, f"it lacks the column {name}")
