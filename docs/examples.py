@@ -74,15 +74,26 @@ def _commands(block: re.Match[str]) -> Iterator[Example]:
 def run(page: str) -> Iterator[tuple[Example, str]]:
     """Run a page's examples in the present folder, and tell what each prints. What it raises comes through."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    os.environ["COLUMNS"] = WIDTH
     for example in examples(page):
         said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()), _as_wide_as(WIDTH):
             if example.language == "python":
                 exec(compile(example.code, "<example>", "exec"), names)  # noqa: S102 - our own pages
             else:
                 _command(example.code)
         yield example, said.getvalue()
+
+
+@contextlib.contextmanager
+def _as_wide_as(characters: str) -> Iterator[None]:
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = characters
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def _command(words: str) -> None:

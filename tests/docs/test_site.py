@@ -78,7 +78,7 @@ PAGES = (
     "faults/index.html",
     "faults/lr-too-high.html",
     "how-it-works.html",
-    "peers.html",
+    "compared.html",
     "reference/rules.html",
     "reference/command-line.html",
 )
