@@ -57,6 +57,7 @@ class Format(Protocol):
 
 
 FORMATS: dict[str, Format] = {"onnx": OnnxFile(), "torchscript": TorchScriptFile(), "pt2": Pt2File()}
+"""The kinds of file by their names."""
 
 
 @dataclass(frozen=True)
