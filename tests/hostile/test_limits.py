@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -166,8 +167,6 @@ def test_a_record_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
 def test_a_record_that_asks_for_a_huge_network_is_refused_before_it_is_built(
     small_run: Path, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    import shutil
-
     shutil.copytree(small_run, tmp_path / "run")
     record = json.loads((tmp_path / "run" / "best" / "model.json").read_text())
     (tmp_path / "run" / "best" / "model.json").write_text(json.dumps({**record, "settings": settings}))
@@ -176,8 +175,6 @@ def test_a_record_that_asks_for_a_huge_network_is_refused_before_it_is_built(
 
 
 def test_weights_larger_than_memory_are_refused(small_run: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(small_run, tmp_path / "run")
     with (tmp_path / "run" / "best" / "model.safetensors").open("r+b") as file:
         file.truncate(2**42)

@@ -20,7 +20,7 @@ from PIL import EpsImagePlugin, Image
 
 import ravine
 from ravine import trust
-from ravine.cli import main
+from ravine.cli import main, options
 from ravine.data.huggingface import check_builder
 from ravine.engines import compiler
 from ravine.errors import DataError, FolderError, InputError, ModelError, SettingError
@@ -164,6 +164,19 @@ def test_a_strangers_configuration_names_neither_code_nor_a_server_nor_what_to_d
     assert main(["search", "--config", "options.toml"]) == 2
     assert said in capsys.readouterr().err
     assert not mark.exists()
+
+
+def test_a_configuration_may_name_what_was_named_by_hand() -> None:
+    for given, kind, name in (
+        ({"model": "nets.py:net"}, "model", "nets.py:net"),
+        ({"storage": "postgresql://ann:secret@db/lab"}, "storage", "postgresql://ann@db/lab"),
+        ({"workers": "ray://head:10001"}, "workers", "ray://head:10001"),
+    ):
+        with pytest.raises(SettingError, match="you have named no such one here"):
+            options._check_named(Path("o.toml"), given, [])
+        options._check_named(Path("o.toml"), given, [f"--{kind}=another"])  # which is taken instead
+        trust.name_by_hand(kind, name)  # type: ignore[arg-type]
+        options._check_named(Path("o.toml"), given, [])
 
 
 # --- the source

@@ -141,7 +141,7 @@ def label_values_of(values: Any, declared: tuple[str, ...]) -> Any:
     codes = pd.to_numeric(values, errors="coerce").fillna(-1).clip(-1, len(declared))
     if (codes == len(declared)).any():
         raise DataError(
-            f"a label is {values[codes == len(declared)].iloc[0]!r}, and only {len(declared)} classes are declared."
+            f"a label is {values[codes == len(declared)].iloc[0]}, and only {len(declared)} classes are declared."
         )
     return codes.to_numpy(dtype=np.int64)
 

@@ -167,7 +167,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             check_names(path, file.schema_arrow.names)
             groups = [held.row_group(i).total_byte_size for i in range(held.num_row_groups)]
             check_memory(path, max(8 * held.num_rows * held.num_columns, sum(groups)))
-            frame = file.read().to_pandas()
+            frame: pd.DataFrame = file.read().to_pandas()
         return frame.reset_index(drop=frame.index.name is None).rename(columns=str)
     except (MemoryError, DataError):
         raise
