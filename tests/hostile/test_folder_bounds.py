@@ -18,6 +18,7 @@ from ravine.cli import main
 from ravine.errors import FolderError
 from ravine.reports import write_report
 from ravine.training import read_snapshot, write_snapshot
+from ravine.training.files import check_contained
 from ravine.training.snapshots import _digest
 
 Changed = Callable[[Path, Callable[[dict[str, Any]], object]], None]
@@ -153,3 +154,13 @@ def test_a_state_of_another_training_is_said_to_be_damaged(small_run: Path, tmp_
         write_snapshot(tmp_path / "run" / "resume" / f"train-{number:06d}.safetensors", {"a": 1} | state)
         with pytest.raises(FolderError, match=r"the state of train in .* is damaged or of another version"):
             ravine.resume(tmp_path / "run", data=str(flowers))
+
+
+def test_a_file_that_a_run_at_work_moves_meanwhile_is_nothing_to_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").write_text("")
+    seen = list(os.walk(tmp_path))
+    (tmp_path / "state").unlink()
+    monkeypatch.setattr(os, "walk", lambda _: seen)
+    check_contained(tmp_path)

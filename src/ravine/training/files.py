@@ -8,7 +8,7 @@ import math
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +123,20 @@ def check_contained(folder: Path) -> None:
     root = folder.resolve()
     for place, folders, files in os.walk(root):
         for name in (*folders, *files):
-            path = Path(place) / name
-            kind = path.lstat().st_mode
-            if stat.S_ISLNK(kind) and not path.resolve().is_relative_to(root):
-                raise FolderError(
-                    f"{folder} holds a link that leads out of it, {path.relative_to(root)}: put what it stands for in its place."
-                )
-            if not (stat.S_ISLNK(kind) or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-                raise FolderError(
-                    f"{folder} holds {path.relative_to(root)}, which is neither a file nor a folder: take it away."
-                )
+            with suppress(FileNotFoundError):  # a run that is at work there has just given the file its name
+                _check_within(Path(place) / name, folder, root)
+
+
+def _check_within(path: Path, folder: Path, root: Path) -> None:
+    kind = path.lstat().st_mode
+    if stat.S_ISLNK(kind) and not path.resolve().is_relative_to(root):
+        raise FolderError(
+            f"{folder} holds a link that leads out of it, {path.relative_to(root)}: put what it stands for in its place."
+        )
+    if not (stat.S_ISLNK(kind) or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise FolderError(
+            f"{folder} holds {path.relative_to(root)}, which is neither a file nor a folder: take it away."
+        )
 
 
 def check_fits_memory(path: Path) -> None:
