@@ -281,8 +281,8 @@ def test_a_backward_of_minus_the_loss_is_found_by_its_course() -> None:
 
 
 def test_a_loss_that_an_adversary_makes_rise_is_no_alarm() -> None:
-    model, adversary = network(), nn.Linear(4, 4)
-    optimizer, other = sgd(model, 1e-4), torch.optim.SGD(adversary.parameters(), lr=0.1, maximize=True)
+    model, adversary = network(), network(nn.Linear(4, 4))[-1]
+    optimizer, other = sgd(model, 1e-4), torch.optim.SGD(adversary.parameters(), lr=0.3, maximize=True)
     with Monitor(model, optimizer, every=10) as monitor:
         for x, y in batches():
             loss = F.cross_entropy(adversary(model(x)), y)
