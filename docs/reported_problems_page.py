@@ -16,7 +16,7 @@ ROOT = HERE.parent
 HEAD = """# Peers' bugs as our tests
 
 What users reported to other projects, and what Ravine does in the same situation. Each row is a test of `tests/peers`, named after
-the report. A problem was run again here where it says so, on the version named; the script is in `tests/peers/seen_again.py`, and a
+the report: `test_NUMBER_` and the words in the last column. A problem was run again here where it says so, on the version named; the script is in `tests/peers/seen_again.py`, and a
 test holds what is said to what it does. The other reports were read, and not run.
 
 No project is the worse for having its bugs written down: these are good tests because others took the trouble to report them.
@@ -52,7 +52,9 @@ def page() -> str:
 
 def row(one: Any) -> str:
     """One report as a row of its table."""
-    return f"| [#{one.number}]({one.url}) | {cell(one.told)} | {cell(one.ravine)} | {one.standing} | `{one.test}` |"
+    file, _, name = one.test.partition("::")
+    said = name.removeprefix(f"test_{one.number}_").replace("_", " ")
+    return f"| [#{one.number}]({one.url}) | {cell(one.told)} | {cell(one.ravine)} | {one.standing} | `{file}`: {said} |"
 
 
 def cell(text: str) -> str:

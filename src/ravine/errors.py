@@ -78,7 +78,7 @@ class WriteError(FolderError):
 
 
 def printable(text: str) -> str:
-    """The text in one line, with what would command a terminal or cannot be encoded written out: names may be a stranger's.
+    r"""The text in one line, with what would command a terminal or cannot be encoded written out: names may be a stranger's.
 
     >>> printable("a\x1b[2Jb\ud800 \u202ec\n d")
     'a\\x1b[2Jb\\ud800 \\u202ec d'

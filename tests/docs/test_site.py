@@ -125,3 +125,11 @@ def test_the_search_finds_a_rule(browser: Browser, served: str) -> None:
     page.locator("input[name=query]").fill("Lion")
     page.wait_for_selector(".md-search-result__item", timeout=20_000)
     page.close()
+
+
+def test_examples_that_are_files_stand_in_the_page_whole(site: Path) -> None:
+    page = (site / "loops.html").read_text(encoding="utf-8")
+    assert [
+        word for word in ("LightningModule", "TrainingArguments", "create_study", "Monitor") if word not in page
+    ] == []
+    assert "--8" not in page
