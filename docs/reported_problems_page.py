@@ -16,8 +16,8 @@ ROOT = HERE.parent
 HEAD = """# Peers' bugs as our tests
 
 What users reported to other projects, and what Ravine does in the same situation. Each row is a test of `tests/peers`, named after
-the report: `test_NUMBER_` and the words in the last column. A problem was run again here where it says so, on the version named; the script is in `tests/peers/seen_again.py`, and a
-test holds what is said to what it does. The other reports were read, and not run.
+the report: `test_NUMBER_` and the words in the last column. A problem was run again here where it says so, on the version named;
+the script is in `tests/peers/seen_again.py`, and a test holds what is said to what it does. The other reports were read, and not run.
 
 No project is the worse for having its bugs written down: these are good tests because others took the trouble to report them.
 
