@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["factory_place", "is_named", "name_by_hand"]
+__all__ = ["factory_place", "is_named", "is_ours_alone", "name_by_hand"]
 
 Kind = Literal["model", "storage", "workers"]
 
@@ -72,6 +72,12 @@ def _file_of(package: str) -> str:
     return str(where or "")
 
 
+def is_ours_alone(path: Path) -> bool:
+    """Does this belong to the user, and may nobody else write to it? Raises OSError where nothing is there."""
+    said = path.stat()
+    return not hasattr(os, "getuid") or (said.st_uid == os.getuid() and not said.st_mode & 0o022)
+
+
 def _line(kind: Kind, name: str) -> str:
     return json.dumps([kind, factory_place(name) if kind == "model" else name])
 
@@ -80,8 +86,7 @@ def _kept() -> frozenset[str]:
     """The lines of the list; none where there is none, or where it is another user's or may be written by others."""
     try:
         path = _list()
-        said = path.stat()
-        if hasattr(os, "getuid") and (said.st_uid != os.getuid() or said.st_mode & 0o022):
+        if not is_ours_alone(path):
             return frozenset()
         return frozenset(path.read_text(encoding="ascii").splitlines())
     except (OSError, ValueError, RuntimeError):

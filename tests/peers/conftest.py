@@ -10,13 +10,14 @@ import optuna
 import pyarrow.parquet as pq
 import pytest
 from optuna.trial import FrozenTrial
+from tests.recipe.crashes import Fuse, crashing
 
 import ravine
 from ravine import api
 from ravine.search import STUDY_NAME, Log
 from ravine.training import Run
 
-from .small import Fuse, arrays, crashing
+from .small import arrays
 
 TRIALS, EPOCHS = 8, 8
 

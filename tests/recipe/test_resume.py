@@ -8,13 +8,13 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.recipe.crashes import CrashError, Fuse, crashing
 from tests.recipe.runs import Server, content, differences
 
 import ravine
@@ -23,9 +23,8 @@ from ravine.errors import DataError, FolderError, ModelError
 from ravine.models import mlp
 from ravine.recipe import coarse, lr_range, overfit, refine
 from ravine.recipe.folder import Folder
-from ravine.recipe.session import Silent
 from ravine.search import Choice, Log, Plan, Study
-from ravine.training import Run, saver
+from ravine.training import Run
 from ravine.types import Metrics
 
 KILLS = 6
@@ -107,29 +106,6 @@ def wait_for(path: Path) -> None:
         time.sleep(0.002)
 
 
-class CrashError(Exception):
-    """What takes a run down in the middle of this process."""
-
-
-class Fuse(Silent):
-    """A watcher that brings the run down after so many steps of its step `where`, and keeps what it is told."""
-
-    def __init__(self, where: str = "", after: int = 0) -> None:
-        self.where, self.left, self.notes = where, after, list[str]()
-        self.now = ""
-
-    def begin(self, step: str) -> None:
-        self.now = step
-
-    def advance(self, share: float, text: str = "") -> None:
-        self.left -= self.now == self.where
-        if self.where and self.left < 0:
-            raise CrashError(f"{self.now} at {share}: {text}")
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 @pytest.fixture(scope="module")
 def quick() -> Iterator[None]:
     """Short phases, and no report: it is made of the records that are compared."""
@@ -140,17 +116,6 @@ def quick() -> Iterator[None]:
         patch.setattr(refine, "refine_plan", lambda *_: Plan(4, (20, 40, 60)))
         patch.setattr(api, "write_report", lambda _folder: None)
         yield
-
-
-@contextmanager
-def crashing() -> Iterator[None]:
-    """A run that goes down in here, and whose state was written at every step."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saver, "EVERY", 0.0)
-        patch.setattr(saver, "SHARE", 1e9)
-        patch.setattr(os, "fsync", lambda _file: None)  # this process lives on
-        with pytest.raises(CrashError):
-            yield
 
 
 @pytest.fixture(scope="module")

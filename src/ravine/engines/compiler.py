@@ -18,6 +18,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from ravine.trust import is_ours_alone
+
 __all__ = ["CompilerError", "load"]
 
 FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-std=c11", "-fPIC"]
@@ -99,16 +101,8 @@ def _folder() -> Path:
     folder = Path(os.environ.get("RAVINE_CACHE") or Path(base) / "ravine") / "rules"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if os.access(folder, os.W_OK) and _ours_alone(folder):
+        if os.access(folder, os.W_OK) and is_ours_alone(folder):
             return folder
     except OSError:
         pass
     return Path(tempfile.mkdtemp(prefix="ravine-"))
-
-
-def _ours_alone(folder: Path) -> bool:
-    """Nobody else may put an object there, for it would be run."""
-    if not hasattr(os, "getuid"):
-        return True
-    said = folder.stat()
-    return said.st_uid == os.getuid() and not said.st_mode & 0o022

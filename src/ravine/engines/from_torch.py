@@ -23,7 +23,7 @@ from ravine.errors import SettingError, nearest
 from ravine.rules import Rule
 from ravine.types import Hyper
 
-__all__ = ["PREFIX", "FromTorch", "FromTorchUpdate", "torch_optimizer"]
+__all__ = ["PREFIX", "FromTorch", "FromTorchUpdate", "needs_closure", "torch_optimizer"]
 
 PREFIX = "torch."
 """What a name begins with that means an optimizer of torch.optim: `torch.Rprop`."""
@@ -73,8 +73,7 @@ class FromTorch(Rule):
             raise SettingError(f"{name} gives {type(optimizer).__name__}; it must give a torch.optim.Optimizer.")
         if decay and "weight_decay" not in optimizer.defaults:
             raise SettingError(f"{name} has no weight_decay: write weight_decay 0, or another optimizer.")
-        closure = inspect.signature(optimizer.step).parameters.get("closure")
-        if closure is not None and closure.default is closure.empty:
+        if needs_closure(optimizer):
             raise SettingError(
                 f"{name} asks for the loss again within a step (a closure); a population takes one gradient a step."
             )
@@ -97,6 +96,12 @@ class FromTorch(Rule):
         return SettingError(
             f"{name} steps whole models: train it in a Population, or use it as the torch optimizer that it is."
         )
+
+
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Does its step take no step without one, as that of L-BFGS?"""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is closure.empty
 
 
 def torch_optimizer(name: str) -> Callable[..., torch.optim.Optimizer]:

@@ -108,5 +108,26 @@ class Companion:
             _tell(finding)
 
 
+class Accompanied:
+    """What a callback shows of its companion."""
+
+    _companion: Companion
+
+    @property
+    def findings(self) -> Findings:
+        """What was found so far, the check's before the monitor's."""
+        return self._companion.findings
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Steps 1 and 2 of the recipe."""
+        return self._companion.verdicts
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be looked at, and why."""
+        return self._companion.notes
+
+
 def _tell(finding: Finding) -> None:
     LOG.log(logging.WARNING if finding.alarm else logging.INFO, "%s", finding)

@@ -24,13 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from ravine.diagnosis import Findings
 from ravine.errors import ModelError, SettingError
 from ravine.integrations.batches import few_batches, grouped
-from ravine.integrations.companion import Companion
+from ravine.integrations.companion import Accompanied, Companion
 from ravine.integrations.rates import Suggestion, find_rates
 from ravine.integrations.rehearsal import Rehearsal, undisturbed
-from ravine.recipe.verdict import Verdict
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -65,7 +63,7 @@ if not TYPE_CHECKING:
     Callback = importlib.import_module(_installed()).Callback
 
 
-class RavineCallback(Callback):
+class RavineCallback(Accompanied, Callback):
     """Checks a module before `fit`, and watches it train.
 
     check_seconds: of the check (steps 1 and 2 of the recipe, on the training data); 0 leaves it out, and so does a training that
@@ -80,21 +78,6 @@ class RavineCallback(Callback):
     def __init__(self, *, check_seconds: float = 20.0, every: int = 300, stop: bool = False) -> None:
         self.stop = stop
         self._companion = Companion(check_seconds=check_seconds, every=every)
-
-    @property
-    def findings(self) -> Findings:
-        """What was found so far, the check's before the monitor's."""
-        return self._companion.findings
-
-    @property
-    def verdicts(self) -> list[Verdict]:
-        """Steps 1 and 2 of the recipe."""
-        return self._companion.verdicts
-
-    @property
-    def notes(self) -> list[str]:
-        """What could not be looked at, and why."""
-        return self._companion.notes
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
         """What an earlier fit found is forgotten."""

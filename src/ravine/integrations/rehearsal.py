@@ -8,7 +8,6 @@ optimizer, its loader and every random state are left bit for bit as they were.
 from __future__ import annotations
 
 import copy
-import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine.diagnosis import Monitor
+from ravine.engines.from_torch import needs_closure
 from ravine.errors import ModelError
 from ravine.randomness import derive
 
@@ -123,7 +123,7 @@ class Attempt:
             seen.append(float(total))
             return total
 
-        if _wants_closure(self.optimizer):
+        if needs_closure(self.optimizer):
             self.optimizer.step(closure)  # type: ignore[arg-type]
         else:
             closure()
@@ -161,12 +161,6 @@ def begin_again(*seed: int) -> None:
     random.seed(start)
     np.random.seed(start % 2**32)  # noqa: NPY002
     torch.manual_seed(start)
-
-
-def _wants_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Does its step take no step without one, as that of L-BFGS?"""
-    parameter = inspect.signature(optimizer.step).parameters.get("closure")
-    return parameter is not None and parameter.default is parameter.empty
 
 
 def _peak(group: dict[str, Any]) -> float:

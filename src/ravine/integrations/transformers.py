@@ -21,13 +21,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ravine.diagnosis import Findings
 from ravine.errors import ModelError, SettingError
 from ravine.integrations.batches import few_batches, grouped
-from ravine.integrations.companion import Companion
+from ravine.integrations.companion import Accompanied, Companion
 from ravine.integrations.rates import Suggestion, find_rates
 from ravine.integrations.rehearsal import Rehearsal, undisturbed
-from ravine.recipe.verdict import Verdict
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -48,7 +46,7 @@ if not TYPE_CHECKING:
         ) from error
 
 
-class RavineCallback(TrainerCallback):
+class RavineCallback(Accompanied, TrainerCallback):
     """Checks a model before `train`, and watches it train.
 
     trainer: where the loss is not the model's own, see above. check_seconds: of the check (steps 1 and 2 of the recipe, on the
@@ -67,21 +65,6 @@ class RavineCallback(TrainerCallback):
         self._trainer = trainer
         self._companion = Companion(check_seconds=check_seconds, every=every)
         self._undo: list[Callable[[], object]] = []  # what takes our ears away again
-
-    @property
-    def findings(self) -> Findings:
-        """What was found so far, the check's before the monitor's."""
-        return self._companion.findings
-
-    @property
-    def verdicts(self) -> list[Verdict]:
-        """Steps 1 and 2 of the recipe."""
-        return self._companion.verdicts
-
-    @property
-    def notes(self) -> list[str]:
-        """What could not be looked at, and why."""
-        return self._companion.notes
 
     def on_train_begin(
         self,
