@@ -17,7 +17,8 @@ __all__ = ["commands", "page", "pages", "undocumented"]
 HEAD = """# The command line
 
 Every command and option of `ravine`, written by `docs/command_pages.py` from the program itself. Results go to standard output,
-progress to standard error; `--json` prints one JSON object.
+progress to standard error; `--json` prints one JSON object. `ravine --version` tells the versions of Ravine, torch and Python: put
+it into a bug report.
 
 Exit status: 0 done, 1 the recipe failed or a worker was killed, 2 asked wrongly (one line says what to write),
 130 interrupted, 143 terminated (and the command that goes on).

@@ -1,6 +1,7 @@
 """What every test shares: one thread, two tiny data sets, and one real run of the recipe.
 
-One thread, because other programs use the same cores and two threads that wait for each other are slower than one.
+One thread, because other programs use the same cores and two threads that wait for each other are slower than one: OpenBLAS,
+under numpy and scipy, is ten times as slow. Processes that tests begin take it from the environment.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import threadpoolctl
 import torch
 
 import ravine
@@ -19,7 +21,9 @@ from ravine.data import Data, from_arrays
 def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patched, threadpoolctl.threadpool_limits(1, user_api="blas"):
+        patched.setenv("OMP_NUM_THREADS", "1")  # OpenBLAS reads it too
+        yield
     torch.set_num_threads(before)
 
 

@@ -9,7 +9,7 @@ Names are looked up when they are first used, so that `import ravine` and `ravin
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("ravine")
     if name not in _HOME:
         raise AttributeError(f"module 'ravine' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

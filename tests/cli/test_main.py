@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import platform
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 from tests.cli.conftest import Ravine
 
-COMMANDS = ("tune", "check", "lr-range", "train", "resume", "evaluate", "inspect", "report", "landscape", "gallery")
+import ravine as package
+from ravine.cli.main import app
+
+COMMANDS = sorted(command.name or "" for command in app.registered_commands)
 
 
 def test_help_names_every_command(ravine: Ravine) -> None:
@@ -26,6 +32,16 @@ def test_every_command_has_help(ravine: Ravine, command: str) -> None:
     answer = ravine(command, "--help")
     assert (answer.status, answer.err) == (0, "")
     assert "Usage: ravine" in answer.out
+
+
+def test_the_version_is_told_with_those_of_torch_and_python(ravine: Ravine) -> None:
+    answer = ravine("--version")
+    assert answer.status == 0
+    assert (
+        answer.out == f"ravine {package.__version__}, torch {torch.__version__}, Python {platform.python_version()}\n"
+    )
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert package.__version__ == pyproject["project"]["version"]
 
 
 def test_no_words_at_all_show_the_help(ravine: Ravine) -> None:

@@ -7,15 +7,17 @@ interrupted, 143 terminated: how to go on is said.
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 STARTED = time.monotonic()  # a budget counts from here
 
@@ -59,6 +61,29 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(", ".join(f"{name} {metadata.version(name)}" for name in ("ravine", "torch")), end=", ")
+        print(f"Python {platform.python_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="The versions of Ravine, torch and Python, for a bug report.",
+        ),
+    ] = False,
+) -> None: ...
+
+
 app.command("tune", help=tune.__doc__, cls=ManyValues)(tune.tune)
 app.command("check", help=check.__doc__)(check.check)
 app.command("lr-range", help=lr_range.__doc__)(lr_range.lr_range)
