@@ -30,7 +30,7 @@ ORDER = [
     "recipe",
     "reports",
     "integrations",  # of other trainers: Lightning, Hugging Face
-    "api",  # a module of the top: the calls behind the commands
+    "api",  # the calls behind the commands
     "sklearn",
     "cli",
 ]

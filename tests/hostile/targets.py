@@ -366,7 +366,8 @@ def seeds_of_histories() -> list[bytes]:
 
 def records(data: bytes) -> None:
     """The JSON records of a run folder, told apart by the first byte, among whole ones: its report, its result and its request."""
-    import ravine.api as api
+    from ravine.api.resuming import finished
+    from ravine.api.work import WORK
     from ravine.reports import write_report
 
     names = (
@@ -382,11 +383,11 @@ def records(data: bytes) -> None:
     with answered():
         write_report(folder)
     with answered():
-        api._finished(folder / "result.json")
+        finished(folder / "result.json")
     with answered():
         from ravine.recipe.request import read_request
 
-        read_request(folder, known=api.WORK).again(None, None, None)
+        read_request(folder, known=WORK).again(None, None, None)
     with answered():
         from ravine.training import Saver
 

@@ -23,7 +23,7 @@ import torch
 from tests.recipe.runs import SERVER, TUNE, Server, content, differences
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.cli import main
 from ravine.errors import FolderError, WriteError
 from ravine.reports import write_report
@@ -36,7 +36,7 @@ Train = Callable[[Path], Any]
 @pytest.fixture
 def train(flowers: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """A short training, without the report: it is made of the records that are compared."""
-    monkeypatch.setattr(api, "write_report", lambda _folder: None)
+    monkeypatch.setattr(work, "write_report", lambda _folder: None)
     more: dict[str, Any] = {
         "target": "kind",
         "epochs": 2,
@@ -197,7 +197,7 @@ def test_a_read_only_folder_is_read_and_a_write_into_it_is_one_line(
 def test_a_clock_that_is_set_back_changes_nothing(
     search: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "write_report", lambda _folder: None)
+    monkeypatch.setattr(work, "write_report", lambda _folder: None)
     search(tmp_path / "whole")
     now = [datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)]
 
@@ -365,7 +365,7 @@ def test_what_was_learnt_is_kept_where_the_report_cannot_be_made(
     def gone(_folder: Path) -> None:
         raise ModuleNotFoundError("No module named 'plotly'", name="plotly")
 
-    monkeypatch.setattr(api, "write_report", gone)
+    monkeypatch.setattr(work, "write_report", gone)
     assert main(f"train --data {flowers} --target kind --epochs 1 --out {tmp_path}/run".split()) == 2
     assert "plotly cannot be imported" in capsys.readouterr().err
     assert ravine.load(tmp_path / "run").task == "classification"

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from tests.recipe.crashes import Fuse, crashing
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.search import STUDY_NAME, Log
 from ravine.training import Run
 
@@ -69,7 +69,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     folder = tmp_path_factory.mktemp("search")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Run, "_follow_schedules", counted)
-        patch.setattr(api, "write_report", lambda _folder: None)  # it is made of the records that are compared
+        patch.setattr(work, "write_report", lambda _folder: None)  # it is made of the records that are compared
         search(folder / "whole", Fuse())
         needed = len(taken)
         with crashing():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.search import Choice
 
 from .conftest import trials_of
@@ -22,7 +22,7 @@ from .small import arrays
     ravine="A trial whose loss is not finite has failed, with its reason; it ranks below every other and is the best of none.",
 )
 def test_1758_a_trial_that_diverged_is_never_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "write_report", lambda _folder: None)
+    monkeypatch.setattr(work, "write_report", lambda _folder: None)
     space = {"optimizer": Choice(["sgd"]), "lr": Choice([1e30, 0.05])}
     result = ravine.run_search(
         "mlp",

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.data import Data
 from ravine.recipe import lr_range
 
@@ -21,7 +21,7 @@ FASTAI = "fastai/fastai"
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """One rate a decade, two seeds, 30 steps; no report, which is made of the records."""
     monkeypatch.setattr(lr_range, "_grid", lambda *_: (1, 2, 30))
-    monkeypatch.setattr(api, "write_report", lambda _folder: None)
+    monkeypatch.setattr(work, "write_report", lambda _folder: None)
 
 
 @report(

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.search import Choice, Log, RepeatableSampler, Study, Uniform
 
 from .conftest import TRIALS, Stopped, trials_of
@@ -136,7 +136,7 @@ def test_2826_workers_that_load_one_study_are_given_different_values(tmp_path: P
 def test_2199_a_search_that_gives_up_options_goes_on_with_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "write_report", lambda _folder: None)
+    monkeypatch.setattr(work, "write_report", lambda _folder: None)
     space = {"optimizer": Choice(["sgd"]), "lr": Choice([1e-9, 0.1, 1e-8]), "dropout": Uniform(0, 0.2)}
     more = {"settings": {"hidden": [8]}, "engine": "one by one", "known": False, "out": tmp_path / "run"}
     result = ravine.run_search("mlp", arrays(), space=space, trials=12, epochs=8, **more)

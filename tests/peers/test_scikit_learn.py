@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.data import from_arrays
 
 from .reports import report
@@ -20,7 +20,7 @@ HERE = "scikit-learn 1.9.1"
 
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "write_report", lambda _folder: None)
+    monkeypatch.setattr(work, "write_report", lambda _folder: None)
 
 
 @report(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.curvature import Objective
 from ravine.data import Data
 from ravine.training import Setting, load_model, read_snapshot, save_model, write_snapshot
@@ -30,7 +30,7 @@ TRANSFORMERS = "huggingface/transformers"
 def test_24725_parts_of_unequal_size_give_the_gradient_of_the_whole_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(api, "write_report", lambda _folder: None)
+    monkeypatch.setattr(work, "write_report", lambda _folder: None)
     curves = []
     for parts in (1, 3, 5):  # 16 examples in 6 + 5 + 5, or 4 + 3 + 3 + 3 + 3
         seen: list[float] = []

@@ -21,8 +21,9 @@ import os, sys
 import torch
 torch.set_num_threads(1)
 import ravine.api as api
+from ravine.api import work as running
 from ravine.recipe import coarse, lr_range, overfit, refine
-from ravine.search import Plan, Study
+from ravine.search import Choice, Plan, Study
 from ravine.training import saver
 
 saver.EVERY = 0.2
@@ -30,8 +31,8 @@ overfit.MOST_STEPS = 100
 lr_range._grid = lambda *_: (1, 1, 30)
 coarse.coarse_plan = lambda *_: Plan(8, (10, 20, 40))
 refine.refine_plan = lambda *_: Plan(8, (30, 60, 150))
-SPACE = {"optimizer": api.Choice(["sgd", "adamw"])}
-api.write_report = lambda _folder: None  # it is made of the records that are compared
+SPACE = {"optimizer": Choice(["sgd", "adamw"])}
+running.write_report = lambda _folder: None  # it is made of the records that are compared
 Study(None, "classification", 0, ["sgd"]).close()  # Optuna imports its parts when they are first used
 
 

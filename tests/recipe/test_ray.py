@@ -23,7 +23,7 @@ import pytest
 from tests.recipe.runs import content, differences, forks_of
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.data import Data
 from ravine.errors import ModelError, SettingError
 from ravine.models import Model, mlp
@@ -96,7 +96,7 @@ def nodes() -> Iterator[Nodes]:
         the_ray()
         found = Nodes()
         patch.setenv("RAY_ADDRESS", found.cluster.address)
-        patch.setattr(api, "write_report", lambda _folder: None)
+        patch.setattr(work, "write_report", lambda _folder: None)
         patch.setattr(on_ray, "LOOKS", LONG)
         patch.setattr(ray_crew, "LOOKED_FOR", 0.1)
         try:

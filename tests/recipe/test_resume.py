@@ -18,7 +18,7 @@ from tests.recipe.crashes import CrashError, Fuse, crashing
 from tests.recipe.runs import Server, content, differences
 
 import ravine
-from ravine import api
+from ravine.api import work
 from ravine.errors import DataError, FolderError, ModelError
 from ravine.models import mlp
 from ravine.recipe import coarse, lr_range, overfit, refine
@@ -114,7 +114,7 @@ def quick() -> Iterator[None]:
         patch.setattr(lr_range, "_grid", lambda *_: (1, 2, 30))
         patch.setattr(coarse, "coarse_plan", lambda *_: Plan(4, (10, 20, 40)))
         patch.setattr(refine, "refine_plan", lambda *_: Plan(4, (20, 40, 60)))
-        patch.setattr(api, "write_report", lambda _folder: None)
+        patch.setattr(work, "write_report", lambda _folder: None)
         yield
 
 

@@ -21,7 +21,7 @@ from ravine.diagnosis.watched import Watched
 
 __all__ = ["Monitor"]
 
-FIRST = (1, 2, 3, 10, 30, 100)
+FIRST = (1, 2, 3, 10, 30, 100, 300)
 """Steps at the beginning that are looked at, besides every so many: most mistakes show at once."""
 
 GRAPHS = 3
@@ -31,7 +31,7 @@ GRAPHS = 3
 class Monitor:
     """Watches the training of a model by an optimizer, or by several.
 
-    every: one step in so many is looked at closely, besides a few at the beginning (1, 2, 3, 10, 30 and 100). on_finding: called
+    every: one step in so many is looked at closely, besides a few at the beginning (1, 2, 3, 10, 30, 100 and 300). on_finding: called
     with every finding that becomes an alarm, once for each fault, at the end of the step that showed it.
 
         monitor = Monitor(model, optimizer)
@@ -53,7 +53,7 @@ class Monitor:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
         *,
-        every: int = 300,
+        every: int = 1000,
         on_finding: Callable[[Finding], None] | None = None,
     ) -> None:
         if every < 1:

@@ -13,6 +13,7 @@ from ravine.errors import SettingError, nearest
 from ravine.limits import EPOCHS, MEMBERS
 from ravine.recipe.faults import Asked
 from ravine.recipe.handback import Committee, averaged_if_better, ranked
+from ravine.recipe.opening import check_count
 from ravine.recipe.result import Result
 from ravine.recipe.session import Session
 from ravine.recipe.shared import shared
@@ -28,11 +29,8 @@ def check_training(
     given: Mapping[str, Any], *, epochs: int, ensemble: str | None, size: int, average: str | None, patience: int | None
 ) -> Setting:
     """The setting, or SettingError for what is none and for ways of training that do not exist or do not go together."""
-    for name, count, most in (("epochs", epochs, EPOCHS), ("size", size, MEMBERS)):
-        if count > most:
-            raise SettingError(f"{name} is {count}; it must be {most:,} at most.")
-    if epochs < 1:
-        raise SettingError(f"epochs is {epochs}; it must be 1 or more.")
+    check_count("epochs", epochs, EPOCHS)
+    check_count("size", size, MEMBERS)
     for name in given:
         if name not in Setting.__dataclass_fields__:
             raise SettingError(f"{name!r} is no setting; {nearest(name, Setting.__dataclass_fields__)}")

@@ -29,7 +29,7 @@ from ravine.training.files import understood
 from ravine.training.tensorboard import EventWriter
 from ravine.types import Task
 
-__all__ = ["MakeModel", "Options", "check_options", "open_walk", "source_of"]
+__all__ = ["MakeModel", "Options", "check_count", "check_options", "open_walk", "source_of"]
 
 MakeModel = str | Callable[..., nn.Module]
 
@@ -56,6 +56,12 @@ class Options(TypedDict, total=False):
     tensorboard: bool  # write event files into the run folder
     started: float | None  # time.monotonic from which the budget counts
     command: str | None  # how the run was asked for, for the report
+
+
+def check_count(name: str, count: int | None, most: int) -> None:
+    """Raise SettingError for a count, where one is given, that is not from 1 to most."""
+    if count is not None and not 1 <= count <= most:
+        raise SettingError(f"{name} is {count}; it must be 1 or more{f', {most:,} at most' if count > most else ''}.")
 
 
 def check_options(options: Keywords) -> None:
