@@ -115,7 +115,7 @@ def refused(answer: Answer, *said: str) -> None:
             ["ensemble 'bagging'", "known: checkpoints, independent, snapshots"],
         ),
         ("train --data digits --ensemble checkpoints --epochs 3", ["5 checkpoints need 5 epochs, and there are 3"]),
-        ("train --data digits --ensemble independent --size 0", ["size is 0", "1 or more"]),
+        ("train --data digits --ensemble independent --size 0", ["0 has no members", "1 or more"]),
         ("train --data digits --average swaa", ["average 'swaa'", "did you mean swa"]),
         ("train --data digits --average ema --ensemble independent", ["leave one of the two out"]),
         ("train --data digits --patience 0", ["patience is 0"]),

@@ -30,7 +30,8 @@ def check_training(
 ) -> Setting:
     """The setting, or SettingError for what is none and for ways of training that do not exist or do not go together."""
     check_count("epochs", epochs, EPOCHS)
-    check_count("size", size, MEMBERS)
+    if size > MEMBERS:  # less than one is refused by `plan`, where there is an ensemble
+        raise SettingError(f"size is {size}; it must be {MEMBERS:,} at most.")
     for name in given:
         if name not in Setting.__dataclass_fields__:
             raise SettingError(f"{name!r} is no setting; {nearest(name, Setting.__dataclass_fields__)}")
