@@ -97,6 +97,7 @@ class Study:
         self._sampler = RepeatableSampler(sampler, seed, trials=trials)
         self._rows: list[_Row] = []  # ours, in the order in which they were asked for
         self._numbered: dict[int, _Row] = {}  # the same, by their number in the study
+        self._noted: dict[str, CategoricalDistribution] = {}  # the whole list of options of a name, as the study has it
         self._beat_due = -math.inf
         self._next = 0  # the one of ours that is asked for next, from the beginning also where a search is told again
         asked = {"measured": self.measured, "seed": seed, "sampler": sampler, "optimizers": self.optimizers}
@@ -337,12 +338,16 @@ class Study:
 
     def _as_noted(self, name: str, d: BaseDistribution) -> BaseDistribution:
         """As a trial notes it. Optuna has one list of options for a name: a later phase that draws from a part of it notes all."""
-        if isinstance(d, CategoricalDistribution):
+        if not isinstance(d, CategoricalDistribution):
+            return d
+        if name not in self._noted:  # once it is there it never changes, and looking for it reads all trials
             noted = (t.distributions.get(name) for t in self._study.get_trials(deepcopy=False))
-            for whole in noted:
-                if isinstance(whole, CategoricalDistribution) and set(d.choices) <= set(whole.choices):
-                    return whole
-        return d
+            found = next((whole for whole in noted if isinstance(whole, CategoricalDistribution)), None)
+            if found is None:
+                return d
+            self._noted[name] = found
+        whole = self._noted[name]
+        return whole if set(d.choices) <= set(whole.choices) else d
 
     def _recorded(self, number: int, optimizer: str, phase: str) -> Asked:
         trial = self._rows[number].trial
